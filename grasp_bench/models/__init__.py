@@ -1,0 +1,22 @@
+"""World models: the shipped architecture, checkpoints, and what reads observations."""
+
+from grasp_bench.models.checkpoint import (
+    LoadedModel,
+    ModelSummary,
+    list_models,
+    load_model,
+    save_checkpoint,
+)
+from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.observation import observe
+
+__all__ = [
+    "CompactConfig",
+    "CompactWorldModel",
+    "LoadedModel",
+    "ModelSummary",
+    "list_models",
+    "load_model",
+    "observe",
+    "save_checkpoint",
+]

@@ -1,0 +1,176 @@
+"""Checkpoints: weights as safetensors, everything else as a JSON card beside them.
+
+`checkpoints/NAME.safetensors` and `checkpoints/NAME.json`. The card names the weights'
+SHA-256, so a truncated, exchanged or edited file is refused. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from grasp_bench.errors import UserError
+from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.registry import Registry, did_you_mean
+from grasp_bench.types import WorldModel
+
+CARD_VERSION = 1
+CHECKPOINT_FOLDERS = (Path("checkpoints"), Path(__file__).parents[2] / "checkpoints")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A world model ready to plan with.
+
+    Attributes:
+        model: in evaluation mode, without parameter gradients.
+        name: the checkpoint's or the plugin's.
+        sha256: of the weights.
+        card: the checkpoint's JSON card.
+    """
+
+    model: WorldModel
+    name: str
+    sha256: str
+    card: dict[str, Any]
+
+
+# Installed packages add world models here: a callable of the device that returns a LoadedModel.
+PLUGIN_MODELS: Registry[Any] = Registry("world model", "grasp_bench.world_models")
+
+
+def save_checkpoint(model: CompactWorldModel, path: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """Write `path` (`.safetensors`) and its card; returns the whole card.
+
+    Args:
+        model: what to save.
+        path: ends in `.safetensors`; the card goes beside it.
+        card: what is known about the model; architecture and hash are added.
+    """
+    weights = save_tensors({k: v.contiguous() for k, v in model.state_dict().items()})
+    digest = hashlib.sha256(weights).hexdigest()
+    full_card = {
+        "card_version": CARD_VERSION,
+        "kind": "compact",
+        "architecture": model.config.to_json(),
+        **card,
+        "sha256": digest,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, data in (
+        (path, weights),
+        (path.with_suffix(".json"), (json.dumps(full_card, indent=1) + "\n").encode()),
+    ):
+        temporary = target.with_name(target.name + ".tmp")
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    return full_card
+
+
+def checkpoint_paths() -> dict[str, Path]:
+    """The shipped and local checkpoints by name; the working directory's come first."""
+    found: dict[str, Path] = {}
+    for folder in CHECKPOINT_FOLDERS:
+        for path in sorted(folder.glob("*.safetensors")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card of the checkpoint at `path`.
+
+    Raises:
+        UserError: missing, not JSON, or of another version.
+    """
+    card_path = path.with_suffix(".json")
+    try:
+        card = json.loads(card_path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} has no card: {card_path} is missing") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{card_path} cannot be read as a card: {error}") from error
+    if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
+        raise UserError(f"{card_path} is not a card of version {CARD_VERSION}")
+    return card
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A world model that can be named: a checkpoint with its card, or a plugin without."""
+
+    name: str
+    path: Path | None
+    card: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The architecture's name, or "plugin"."""
+        return str(self.card.get("kind", "plugin"))
+
+
+def list_models() -> list[ModelSummary]:
+    """All world models by name: checkpoints first, then installed packages'."""
+    shipped = [ModelSummary(n, p, read_card(p)) for n, p in checkpoint_paths().items()]
+    return shipped + [ModelSummary(n, None, {}) for n in PLUGIN_MODELS.names()]
+
+
+def _find(name: str) -> Path:
+    known = checkpoint_paths()
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.suffix == ".safetensors" or path.exists():
+        if path.is_file():
+            return path
+        raise UserError(f"no checkpoint file at {path}")
+    names = [*known, *PLUGIN_MODELS.names()]
+    hint = did_you_mean(name, names) if names else "there are none in checkpoints/"
+    raise UserError(f"unknown world model '{name}': {hint}")
+
+
+def load_model(name: str, device: str = "cpu") -> LoadedModel:
+    """Load a world model by checkpoint name, by path, or from an installed package.
+
+    Args:
+        name: e.g. `pusht-compact`, or a path to a `.safetensors` file.
+        device: where the model lives, e.g. "cpu" or "cuda".
+
+    Raises:
+        UserError: unknown name, or a file that is missing, damaged or does not match its card.
+    """
+    if name in PLUGIN_MODELS.names():
+        loaded: LoadedModel = PLUGIN_MODELS.get(name)(device)
+        return loaded
+    path = _find(name)
+    card = read_card(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.get("sha256"):
+        raise UserError(
+            f"{path} is damaged or not the file its card describes: "
+            f"SHA-256 {digest[:12]} instead of {str(card.get('sha256'))[:12]}"
+        )
+    try:
+        model = CompactWorldModel(CompactConfig(**card["architecture"]))
+        model.load_state_dict(load_tensors(data))
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} does not hold the model its card describes: {reason}") from error
+    try:
+        model.to(torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"no device '{device}' here: {str(error).splitlines()[0]}") from error
+    model.eval().requires_grad_(False)
+    return LoadedModel(model, path.stem, digest, card)

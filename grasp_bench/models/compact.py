@@ -1,0 +1,178 @@
+"""The compact world model: keypoints of the picture, proprioception, a residual MLP."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from envs.pusht import ACTION_DIM, WORKSPACE
+from grasp_bench.models.encoder import KeypointEncoder
+from grasp_bench.types import Observation
+
+PROPRIO_DIM = 4
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """The architecture of a `CompactWorldModel`.
+
+    Attributes:
+        keypoints: K, points the encoder reads; the visual latent is 2 K wide.
+        encoder_channels: width of the convolutional encoder.
+        width: hidden width of the predictor's residual blocks.
+        blocks: number of residual blocks.
+        frameskip: environment steps per model step.
+        image_size: width of the pictures the encoder takes.
+        decoder_width: hidden width of the decoder.
+    """
+
+    keypoints: int = 5
+    encoder_channels: int = 64
+    width: int = 256
+    blocks: int = 4
+    frameskip: int = 5
+    image_size: int = 64
+    decoder_width: int = 128
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the checkpoint's card."""
+        return asdict(self)
+
+
+class ResidualPredictor(nn.Module):
+    """F(z, a) = z + MLP(z, a), on [..., D] and [..., A]."""
+
+    def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(latent + action, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+            )
+            for _ in range(blocks)
+        )
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, latent))
+        final = self.leave[-1]
+        assert isinstance(final, nn.Linear)
+        nn.init.zeros_(final.weight)
+        nn.init.zeros_(final.bias)
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """The next latent [..., D]."""
+        hidden = self.enter(torch.cat([state, action], dim=-1))
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        change: Tensor = self.leave(hidden)
+        return state + change
+
+
+class PictureDecoder(nn.Module):
+    """A small decoder from latents to pictures, for looking at virtual states only."""
+
+    def __init__(self, latent: int, width: int, image_size: int) -> None:
+        super().__init__()
+        self.base = image_size // 8
+        self.width = width
+        self.spread = nn.Sequential(
+            nn.Linear(latent, 4 * width),
+            nn.SiLU(),
+            nn.Linear(4 * width, width * self.base * self.base),
+        )
+        layers: list[nn.Module] = []
+        channels = width
+        for _ in range(3):
+            layers += [
+                nn.SiLU(),
+                nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1),
+            ]
+            channels //= 2
+        self.grow = nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(channels, 3, 3, padding=1))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Pictures [B, S, S, 3] with values around [0, 1] from latents [B, D]."""
+        base = self.spread(latent).reshape(-1, self.width, self.base, self.base)
+        picture: Tensor = self.grow(base)
+        return picture.permute(0, 2, 3, 1)
+
+
+class CompactWorldModel(nn.Module):
+    """A world model whose latent is the encoder's keypoints beside proprioception.
+
+    z = (2 K keypoint coordinates, agent x, y, vx, vy), all standardised. The goal cost is
+    the mean squared error of the visual part plus that of the proprioceptive part, as in
+    DINO-WM.
+    """
+
+    action_mean: Tensor
+    action_std: Tensor
+    visual_mean: Tensor
+    visual_std: Tensor
+    proprio_mean: Tensor
+    proprio_std: Tensor
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.frameskip = config.frameskip
+        self.image_size = config.image_size
+        self.action_dim = config.frameskip * ACTION_DIM
+        self.visual_dim = 2 * config.keypoints
+        self.latent_shape: tuple[int, ...] = (self.visual_dim + PROPRIO_DIM,)
+        self.encoder = KeypointEncoder(config.keypoints, config.encoder_channels)
+        self.predictor = ResidualPredictor(
+            self.latent_shape[0], self.action_dim, config.width, config.blocks
+        )
+        self.decoder = PictureDecoder(self.latent_shape[0], config.decoder_width, config.image_size)
+        for name, width in (
+            ("action", ACTION_DIM),
+            ("visual", self.visual_dim),
+            ("proprio", PROPRIO_DIM),
+        ):
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_std", torch.ones(width))
+
+    def encode(self, observation: Observation) -> Tensor:
+        """Latents [B, D] of B observations."""
+        device = self.visual_mean.device
+        keypoints = self.keypoints(observation.pixels.to(device))
+        return self.latent(keypoints, observation.proprio.to(device))
+
+    def keypoints(self, pixels: Tensor) -> Tensor:
+        """Keypoints [B, K, 2] in px of the workspace."""
+        points: Tensor = self.encoder(pixels)[0]
+        return (points + 1.0) * (WORKSPACE / 2)
+
+    def latent(self, keypoints: Tensor, proprio: Tensor) -> Tensor:
+        """Latents [..., D] from keypoints [..., K, 2] (px) and proprioception [..., 4]."""
+        visual = (keypoints.flatten(-2) - self.visual_mean) / self.visual_std
+        return torch.cat([visual, (proprio - self.proprio_mean) / self.proprio_std], dim=-1)
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """F(s, a): [..., D] and [..., A] to [..., D]."""
+        following: Tensor = self.predictor(state, action)
+        return following
+
+    def distance(self, state: Tensor, goal: Tensor) -> Tensor:
+        """Mean squared visual error plus mean squared proprioceptive error, [...]."""
+        squared = (state - goal) ** 2
+        visual, proprio = squared[..., : self.visual_dim], squared[..., self.visual_dim :]
+        error: Tensor = visual.mean(-1) + proprio.mean(-1)
+        return error
+
+    def decode(self, state: Tensor) -> Tensor:
+        """Pictures [B, S, S, 3] uint8 of latents [B, D]."""
+        picture: Tensor = self.decoder(state)
+        return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+
+    def normalise_actions(self, actions: Tensor) -> Tensor:
+        """Environment actions [..., T * frameskip, 2] to model actions [..., T, A]."""
+        scaled = (actions - self.action_mean) / self.action_std
+        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
+
+    def denormalise_actions(self, actions: Tensor) -> Tensor:
+        """Model actions [..., T, A] to environment actions [..., T * frameskip, 2]."""
+        unstacked = actions.reshape(*actions.shape[:-2], -1, ACTION_DIM)
+        return unstacked * self.action_std + self.action_mean

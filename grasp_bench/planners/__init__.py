@@ -1,0 +1,25 @@
+"""Planners: one algorithm a file, its hyperparameters the fields of a frozen dataclass.
+
+Other packages add planners through the entry-point group `grasp_bench.planners`: a name
+that points to a frozen dataclass of the `grasp_bench.types.Planner` protocol.
+"""
+
+from grasp_bench.planners.baselines import Demo, Random, Zero
+from grasp_bench.planners.cem import CEM
+from grasp_bench.planners.configure import PLANNERS, make_planner, planner_config
+from grasp_bench.planners.gd import GD
+from grasp_bench.planners.grasp import GRASP
+from grasp_bench.planners.latco import LatCo
+
+__all__ = [
+    "CEM",
+    "GD",
+    "GRASP",
+    "PLANNERS",
+    "Demo",
+    "LatCo",
+    "Random",
+    "Zero",
+    "make_planner",
+    "planner_config",
+]

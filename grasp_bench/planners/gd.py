@@ -1,0 +1,60 @@
+"""Gradient descent on actions through the serial rollout, as in DINO-WM (arXiv 2411.04983)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from grasp_bench.objective import goal_gradient
+from grasp_bench.planners.adam import Adam
+from grasp_bench.planners.base import check_numbers, evaluated, restarts, snapshot
+from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+
+
+@dataclass(frozen=True)
+class GD:
+    """a ← a - lr ∇_a ‖s_T(a) - g‖² + action_noise ξ, with ξ ~ N(0, I).
+
+    Candidate k is the plan after k steps. The rollout that yields the gradient of step
+    k + 1 also yields its cost.
+
+    Attributes:
+        lr: step size.
+        iterations: steps of one run, before a restart.
+        action_noise: standard deviation of the noise, normalised action units.
+        initial: first plan, standard normal or zero (normalised).
+        optimiser: plain gradient steps, or Adam (later public versions, lr 0.2 to 0.3).
+    """
+
+    name: ClassVar[str] = "gd"
+    reference: ClassVar[Reference] = "none"
+
+    lr: float = 1.0
+    iterations: int = 1000
+    action_noise: float = 0.003
+    initial: Literal["normal", "zero"] = "normal"
+    optimiser: Literal["sgd", "adam"] = "sgd"
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """One candidate per step, without end."""
+        return restarts(lambda: self._run(problem, noise))
+
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        shape = (problem.steps, problem.model.action_dim)
+        actions = noise.normal(*shape, like=problem.start)
+        if self.initial == "zero":
+            actions.zero_()
+        adam = Adam(actions, self.lr)
+        for iteration in range(self.iterations):
+            cost, gradient = goal_gradient(problem, actions)
+            yield Candidate(snapshot(actions), cost, iteration)
+            if self.optimiser == "adam":
+                adam.step(gradient)
+            else:
+                actions.sub_(gradient, alpha=self.lr)
+            actions.add_(noise.normal(*shape, like=actions), alpha=self.action_noise)
+        yield evaluated(problem, actions, self.iterations)

@@ -1,0 +1,138 @@
+"""GRASP, the Gradient RelAxed Stochastic Planner (arXiv 2602.00475)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from grasp_bench.objective import goal_gradient
+from grasp_bench.planners.adam import Adam
+from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts, variable
+from grasp_bench.planners.cem import refitted
+from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+
+
+@dataclass(frozen=True)
+class GRASP:
+    """Noisy descent on virtual states and actions, all T transitions in one model call.
+
+        L_dyn  = Σ_t ‖F(s̄_t, a_t) - s_{t+1}‖²        s̄: no gradient, s_0 and s_T = g fixed
+        L_goal = Σ_t ‖F(s̄_t, a_t) - g‖²
+        L      = L_dyn + γ L_goal
+        a_t ← a_t - η_a ∇L,   s_t ← s_t - η_s ∇L + σ ξ,   ξ ~ N(0, I)
+
+    Every `sync_every` iterations a serial planner refines the actions alone on
+    ‖s_T(a) - g‖². Defaults are those of the authors' public solver: the descent steps
+    are Adam's, its moments start afresh after each sync, and squared norms are means
+    over the latent (`WorldModel.distance`). The first states lie on the line from start
+    to goal, s_t = (t/T) g + (1 - t/T) s_0 + σ_0 ξ; the first actions are zero in the
+    model's normalised units, the mean action of its training data.
+
+    Attributes:
+        iterations: descent steps of one run, before a restart.
+        state_lr: η_s.
+        action_lr: η_a.
+        goal_weight: γ.
+        state_noise: σ, latent units.
+        initial_noise: σ_0, latent units.
+        stop_state_gradient: False lets gradients reach s_t through F as well (ablation).
+        sync: the serial planner, or none (ablation).
+        sync_every: K_sync, descent steps between syncs.
+        gd_steps: J_sync, Adam steps of a gradient sync.
+        gd_lr: their step size.
+        cem_iterations: refits of a CEM sync.
+        cem_samples: plans per refit.
+        cem_elites: plans kept per refit.
+        cem_sigma: initial standard deviation around the actions, normalised action units.
+        yield_every: iterations between two candidates; a sync also gives one.
+    """  # noqa: RUF002
+
+    name: ClassVar[str] = "grasp"
+    reference: ClassVar[Reference] = "none"
+
+    iterations: int = 750
+    state_lr: float = 0.1
+    action_lr: float = 0.005
+    goal_weight: float = 1.0
+    state_noise: float = 0.005
+    initial_noise: float = 0.005
+    stop_state_gradient: bool = True
+    sync: Literal["gd", "cem", "none"] = "gd"
+    sync_every: int = 50
+    gd_steps: int = 10
+    gd_lr: float = 0.05
+    cem_iterations: int = 5
+    cem_samples: int = 64
+    cem_elites: int = 8
+    cem_sigma: float = 0.3
+    yield_every: int = 10
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_elites(self, self.cem_elites, self.cem_samples)
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """One candidate every `yield_every` iterations and after each sync, without end."""
+        return restarts(lambda: self._run(problem, noise))
+
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        states = straight_line(problem)
+        states += self.initial_noise * noise.normal(*states.shape[1:], like=states)
+        actions = states.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
+        adam_states, adam_actions = Adam(states, self.state_lr), Adam(actions, self.action_lr)
+        for iteration in range(1, self.iterations + 1):
+            by_state, by_action = self.gradients(problem, states, actions)
+            adam_states.step(by_state)
+            adam_actions.step(by_action)
+            states.add_(noise.normal(*states.shape[1:], like=states), alpha=self.state_noise)
+            synced = self.sync != "none" and iteration % self.sync_every == 0
+            if synced:
+                self._synchronise(problem, actions, noise)
+                adam_states.reset()
+                adam_actions.reset()
+            if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
+                yield evaluated(problem, actions, iteration, states)
+
+    def gradients(self, problem: Problem, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """∂L/∂s [B, T - 1, *Z] and ∂L/∂a [B, T, A] of every problem's own loss."""
+        with torch.enable_grad():
+            path, plan = variable(states), variable(actions)
+            loss = self.loss(problem, path, plan)
+            by_state, by_action = torch.autograd.grad(loss.sum(), (path, plan))
+        return by_state, by_action
+
+    def loss(self, problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
+        """L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A]."""
+        model, goal = problem.model, problem.goal[:, None]
+        path = torch.cat([problem.start[:, None], states, goal], dim=1)
+        origins = path[:, :-1].detach() if self.stop_state_gradient else path[:, :-1]
+        reached = model.step(origins, actions)
+        dynamics = model.distance(reached, path[:, 1:])
+        attraction = model.distance(reached, goal.expand_as(reached))
+        return (dynamics + self.goal_weight * attraction).sum(dim=1)
+
+    def _synchronise(self, problem: Problem, actions: Tensor, noise: NoiseStreams) -> None:
+        """Lowers ‖s_T(a) - g‖² by changing the actions in place."""
+        if self.sync == "gd":
+            adam = Adam(actions, self.gd_lr)
+            for _ in range(self.gd_steps):
+                _, gradient = goal_gradient(problem, actions)
+                adam.step(gradient)
+            return
+        mean, deviation = actions, torch.full_like(actions, self.cem_sigma)
+        for _ in range(self.cem_iterations):
+            mean, deviation, _ = refitted(
+                problem, mean, deviation, self.cem_samples, self.cem_elites, noise
+            )
+        actions.copy_(mean)
+
+
+def straight_line(problem: Problem) -> Tensor:
+    """States s_t = (t/T) g + (1 - t/T) s_0 for t = 1 .. T - 1, [B, T - 1, *Z]."""
+    share = torch.arange(1, problem.steps).to(problem.start) / problem.steps
+    share = share.reshape(-1, *(1,) * len(problem.model.latent_shape))
+    return problem.start[:, None].lerp(problem.goal[:, None], share)
