@@ -1,0 +1,1 @@
+"""Demonstrations to dataset to world model to checkpoint, one stage a file."""

@@ -1,0 +1,143 @@
+"""The training loop all stages share: resumable to the step, a checkpoint a minute."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from grasp_bench.errors import UserError
+
+SAVE_SECONDS = 60.0
+CURVE_POINTS = 200
+
+# One call per optimiser step: the step's generator in, the loss and its parts out.
+LossFunction = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]
+Report = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a stage learns.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: examples a step.
+        learning_rate: peak, reached after `warmup` steps, then a cosine to zero.
+        weight_decay: of AdamW.
+        warmup: steps.
+        average: decay of the exponential moving average of the weights; 0 for none.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float = 1e-4
+    warmup: int = 200
+    average: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage leaves behind: seconds of training and its curve of losses."""
+
+    seconds: float
+    curve: list[dict[str, float]]
+
+
+def train(
+    module: nn.Module,
+    loss_function: LossFunction,
+    schedule: Schedule,
+    state_file: Path,
+    seed: int,
+    report: Report = lambda step, steps, parts: None,
+) -> Trained:
+    """Train `module` in place; after an interruption the same call goes on where it was.
+
+    The random numbers of a step come from (seed, step) alone, so a resumed run draws what
+    an uninterrupted one would.
+
+    Raises:
+        UserError: `state_file` belongs to a run with another schedule.
+    """
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    average = None
+    if schedule.average > 0:
+        update = get_ema_multi_avg_fn(schedule.average)  # type: ignore[no-untyped-call]
+        average = AveragedModel(module, multi_avg_fn=update)
+    begin, seconds, curve = 0, 0.0, list[dict[str, float]]()
+    if state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        if saved["schedule"] != repr((schedule, seed)):
+            raise UserError(
+                f"{state_file} was written with other settings: finish it with those, "
+                "or train into another folder"
+            )
+        module.load_state_dict(saved["module"])
+        optimiser.load_state_dict(saved["optimiser"])
+        if average is not None:
+            average.load_state_dict(saved["average"])
+        begin, seconds, curve = saved["step"], saved["seconds"], saved["curve"]
+
+    def save(step: int) -> None:
+        temporary = state_file.with_suffix(".tmp")
+        torch.save(
+            {
+                "schedule": repr((schedule, seed)),
+                "module": module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "average": None if average is None else average.state_dict(),
+                "step": step,
+                "seconds": seconds,
+                "curve": curve,
+            },
+            temporary,
+        )
+        os.replace(temporary, state_file)
+
+    module.train()
+    generator = torch.Generator()
+    every = max(1, schedule.steps // CURVE_POINTS)
+    last_save = last_tick = time.monotonic()
+    for step in range(begin, schedule.steps):
+        rate = _learning_rate(schedule, step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss, parts = loss_function(generator.manual_seed(seed * 1_000_003 + step))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        if average is not None:
+            average.update_parameters(module)
+        now = time.monotonic()
+        seconds, last_tick = seconds + now - last_tick, now
+        if step % every == 0:
+            curve.append({"step": step, "loss": round(float(loss.detach()), 6), **parts})
+            report(step + 1, schedule.steps, {"loss": float(loss.detach()), **parts})
+        if now - last_save > SAVE_SECONDS:
+            save(step + 1)
+            last_save = now
+    if begin < schedule.steps:
+        save(schedule.steps)
+    if average is not None:
+        module.load_state_dict(average.module.state_dict())
+    module.eval()
+    return Trained(seconds, curve)
+
+
+def _learning_rate(schedule: Schedule, step: int) -> float:
+    if step < schedule.warmup:
+        return schedule.learning_rate * (step + 1) / schedule.warmup
+    done = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
+    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,160 @@
+"""The whole training run: encoder, latents, predictor, decoder, report, checkpoint.
+
+Every stage keeps its state in the run's folder; the same command again goes on where the
+last one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from grasp_bench.errors import UserError
+from grasp_bench.machine import describe_machine
+from grasp_bench.models.checkpoint import save_checkpoint
+from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.training.data import Demonstrations, load_demonstrations
+from grasp_bench.training.dynamics import (
+    decoder_loss,
+    dynamics_loss,
+    encode_episodes,
+    set_statistics,
+)
+from grasp_bench.training.encoder import FramePool, equivariance_loss, supervised_loss
+from grasp_bench.training.loop import Trained, train
+from grasp_bench.training.probes import model_report
+from grasp_bench.training.recipe import Recipe
+
+# Stage, step, steps, losses.
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+SUPERVISION = {
+    "labels": "the encoder was trained on the simulator's keypoints as labels; "
+    "planning uses pixels and proprioception only",
+    "equivariance": "self-supervised: the encoder was trained on pixels alone",
+}
+
+
+def _silent(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
+    pass
+
+
+def train_encoder(
+    model: CompactWorldModel,
+    recipe: Recipe,
+    data: Demonstrations,
+    folder: Path,
+    report: Report = _silent,
+) -> Trained:
+    """Stage 1, in place."""
+    states = data.states.reshape(-1, data.states.shape[-1])
+    rng = np.random.default_rng(recipe.seed)
+    rows = np.sort(rng.choice(len(states), min(recipe.pool_frames, len(states)), replace=False))
+    pool = FramePool(states[rows], recipe.architecture.image_size)
+    model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = recipe.encoder.batch
+    if recipe.objective == "labels":
+        loss = supervised_loss(model.encoder, pool, batch)
+    else:
+        loss = equivariance_loss(model.encoder, pool, batch, recipe.equivariance)
+    return train(
+        model.encoder,
+        loss,
+        recipe.encoder,
+        folder / "encoder.pt",
+        recipe.seed,
+        lambda step, steps, losses: report("encoder", step, steps, losses),
+    )
+
+
+def train_world_model(
+    recipe: Recipe,
+    data_folder: Path,
+    held_out_folder: Path,
+    folder: Path,
+    output: Path,
+    command: str,
+    device: str = "cpu",
+    report: Report = _silent,
+) -> dict[str, Any]:
+    """Train a compact world model and write its checkpoint; resumable.
+
+    Args:
+        recipe: what to train.
+        data_folder: training demonstrations, from `collect`.
+        held_out_folder: demonstrations for the report in the card.
+        folder: where the run keeps its state.
+        output: the checkpoint to write, `.safetensors`.
+        command: how the user started the run, for the card.
+        device: "cpu" or "cuda".
+        report: called as stages proceed.
+
+    Returns:
+        The checkpoint's card.
+
+    Raises:
+        UserError: missing data, or `folder` belongs to another recipe.
+    """
+    data = load_demonstrations(data_folder, recipe.episodes)
+    held_out = load_demonstrations(held_out_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe_file = folder / "recipe.json"
+    wanted = json.dumps(recipe.to_json(), indent=1)
+    if recipe_file.exists() and recipe_file.read_text() != wanted:
+        raise UserError(f"{folder} holds a run of another recipe: train into another folder")
+    recipe_file.write_text(wanted)
+
+    torch.manual_seed(recipe.seed)
+    model = CompactWorldModel(recipe.architecture).to(torch.device(device))
+    begin = time.monotonic()
+    stages = {"encoder": train_encoder(model, recipe, data, folder, report)}
+    report("latents", 0, 1, {})
+    episodes = encode_episodes(model, data, folder / "latents.npz", recipe.seed)
+    set_statistics(model, episodes)
+    report("latents", 1, 1, {})
+    stages["dynamics"] = train(
+        model.predictor,
+        dynamics_loss(model, episodes, recipe.dynamics.batch, recipe.rollout),
+        recipe.dynamics,
+        folder / "dynamics.pt",
+        recipe.seed + 1,
+        lambda step, steps, losses: report("dynamics", step, steps, losses),
+    )
+    stages["decoder"] = train(
+        model.decoder,
+        decoder_loss(
+            model, data, recipe.decoder_frames, recipe.decoder.batch, seed=recipe.seed + 2
+        ),
+        recipe.decoder,
+        folder / "decoder.pt",
+        recipe.seed + 2,
+        lambda step, steps, losses: report("decoder", step, steps, losses),
+    )
+    report("evaluation", 0, 1, {})
+    model.eval().requires_grad_(False)
+    evaluation = model_report(model, data, held_out)
+    report("evaluation", 1, 1, {})
+    card = {
+        "supervision": SUPERVISION[recipe.objective],
+        "command": command,
+        "recipe": recipe.to_json(),
+        "data": {"episodes": len(data.states), "steps": data.actions.shape[1], "split": "train"},
+        "normalisation": {
+            name: value.tolist()
+            for name, value in model.named_buffers()
+            if name.endswith(("_mean", "_std"))
+        },
+        "held_out": evaluation,
+        "training_seconds": {name: round(stage.seconds) for name, stage in stages.items()},
+        "last_session_seconds": round(time.monotonic() - begin),
+        "environment": asdict(describe_machine(device)),
+        "curves": {name: stage.curve for name, stage in stages.items()},
+    }
+    return save_checkpoint(model, output, card)

@@ -1,0 +1,138 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from grasp_bench.errors import UserError
+from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
+from grasp_bench.training.data import collect, episode_generator, load_demonstrations
+from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_labels
+from grasp_bench.training.loop import Schedule, train
+from grasp_bench.training.pipeline import train_world_model
+from grasp_bench.training.recipe import EquivarianceWeights, get_recipe
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    collect(folder / "train", "train", 500)
+    collect(folder / "held-out", "held-out", 500)
+    return folder
+
+
+def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_path):
+    before = (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns
+    done = []
+    collect(datasets / "train", "train", 500, progress=done.append)
+    assert sum(done) == 500
+    assert (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="another dataset"):
+        collect(datasets / "train", "held-out", 500)
+    with pytest.raises(UserError, match="500 episodes, 501 are needed"):
+        load_demonstrations(datasets / "train", 501)
+    with pytest.raises(UserError, match="no demonstrations"):
+        load_demonstrations(tmp_path)
+
+
+def test_splits_have_random_streams_of_their_own():
+    draws = {
+        split: episode_generator(split, 0).random()
+        for split in ("train", "held-out", "tune", "eval")
+    }
+    assert len(set(draws.values())) == 4
+
+
+class Line(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3))
+
+
+def line_loss(module):
+    def loss(generator):
+        x = torch.randn(16, 3, generator=generator)
+        return ((x @ (module.weight - torch.tensor([1.0, -2.0, 3.0]))) ** 2).mean(), {}
+
+    return loss
+
+
+def test_an_interrupted_training_ends_bitwise_where_an_uninterrupted_one_does(tmp_path):
+    schedule = Schedule(steps=40, batch=16, learning_rate=0.1, warmup=5, average=0.9)
+    whole = Line()
+    train(whole, line_loss(whole), schedule, tmp_path / "whole.pt", seed=3)
+
+    class InterruptedTrainingError(Exception):
+        pass
+
+    parts = Line()
+    steps = []
+
+    def failing(generator):
+        steps.append(None)
+        if len(steps) == 25:
+            raise InterruptedTrainingError
+        return line_loss(parts)(generator)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grasp_bench.training.loop.SAVE_SECONDS", -1.0)
+        with pytest.raises(InterruptedTrainingError):
+            train(parts, failing, schedule, tmp_path / "parts.pt", seed=3)
+    resumed = Line()
+    train(resumed, line_loss(resumed), schedule, tmp_path / "parts.pt", seed=3)
+    assert torch.equal(resumed.weight, whole.weight)
+    with pytest.raises(UserError, match="other settings"):
+        train(Line(), line_loss(resumed), replace(schedule, steps=41), tmp_path / "parts.pt", 3)
+
+
+def test_the_equivariance_objective_uses_no_labels_and_falls(datasets):
+    data = load_demonstrations(datasets / "train")
+    pool = FramePool(data.states[:, ::10].reshape(-1, 7)[:300], 64)
+    pool.labels.fill_(float("nan"))
+    torch.manual_seed(0)
+    encoder = CompactWorldModel(CompactConfig(encoder_channels=16)).encoder
+    loss = equivariance_loss(encoder, pool, 16, EquivarianceWeights())
+    optimiser = torch.optim.Adam(encoder.parameters(), 3e-3)
+    values = []
+    for step in range(40):
+        value, _ = loss(torch.Generator().manual_seed(step))
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        values.append(float(value.detach()))
+    assert np.mean(values[-5:]) < 0.6 * np.mean(values[:5])
+
+
+def test_keypoint_labels_are_rigid_with_the_block():
+    rng = np.random.default_rng(0)
+    states = rng.uniform(-3, 3, (5, 7)) * [50, 50, 50, 50, 1, 0, 0] + [256, 256, 256, 256, 0, 0, 0]
+    labels = keypoint_labels(states)
+    np.testing.assert_allclose(np.linalg.norm(labels[:, 1] - labels[:, 2], axis=1), 120.0)
+    np.testing.assert_allclose(np.linalg.norm(labels[:, 3] - labels[:, 4], axis=1), 105.0)
+    np.testing.assert_array_equal(labels[:, 0], states[:, :2])
+
+
+def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(datasets, tmp_path):
+    recipe = get_recipe("smoke")
+    arguments = (recipe, datasets / "train", datasets / "held-out", tmp_path / "run")
+    path = tmp_path / "smoke.safetensors"
+    card = train_world_model(*arguments, path, "a test")
+    first_step = card["held_out"]["open_loop"]["1"]
+    assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
+    fourth_step = card["held_out"]["open_loop"]["4"]
+    assert fourth_step["agent_px_median"] < fourth_step["copy_agent_px_median"]
+    assert set(card["held_out"]["probes"]) == {"linear", "mlp"}
+    assert card["curves"]["dynamics"][-1]["loss"] < card["curves"]["dynamics"][0]["loss"]
+    assert json.loads(path.with_suffix(".json").read_text())["sha256"] == card["sha256"]
+    loaded = load_model(str(path))
+    again = train_world_model(*arguments, tmp_path / "again.safetensors", "a test")
+    assert again["sha256"] == loaded.sha256
+    with pytest.raises(UserError, match="another recipe"):
+        train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
+
+
+def test_unknown_recipes_get_a_suggestion():
+    with pytest.raises(UserError, match="did you mean 'compact'"):
+        get_recipe("compcat")
