@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import WorldModel
 
 CARD_VERSION = 1
-CHECKPOINT_FOLDERS = (Path("checkpoints"), Path(__file__).parents[2] / "checkpoints")
+# The working directory's, a source tree's, and where an installed wheel puts the shipped ones.
+CHECKPOINT_FOLDERS = (
+    Path("checkpoints"),
+    Path(__file__).parents[2] / "checkpoints",
+    Path(sys.prefix) / "share" / "grasp-bench" / "checkpoints",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,240 @@
+"""The command line: parse, call one function, print.
+
+Commands import what they need when they run, so that `--help` and `table` never wait for
+torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from grasp_bench.cli_training import data_app, tasks_app, train
+from grasp_bench.errors import UserError
+from grasp_bench.report import PLAIN_WIDTH, Format
+from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
+from grasp_bench.settings import ClockKind, Split, StopRule
+
+EXIT_BAD_INPUT = 2
+
+app = typer.Typer(
+    name="grasp-bench",
+    help="Benchmark planners on learned world models: GRASP, LatCo, CEM and GD on Push-T.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Trials = Annotated[int, typer.Option(min=1, help="Tasks per horizon: the first N of the set.")]
+Tasks = Annotated[Split, typer.Option(help="Task set; choose hyperparameters on `tune` only.")]
+Model = Annotated[str, typer.Option(help="World model, by name or path of its checkpoint.")]
+Device = Annotated[str, typer.Option(help="Torch device.")]
+Clock = Annotated[ClockKind, typer.Option(help="Planner seconds, or candidates (deterministic).")]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="Planner time per trial.", show_default="5 seconds or 100 candidates"),
+]
+MaxIterations = Annotated[int | None, typer.Option(min=1, help="Planner iterations per trial.")]
+Stop = Annotated[StopRule, typer.Option(help="End a trial at its first success, or at its budget.")]
+Batch = Annotated[int, typer.Option(min=1, help="Tasks planned together; 1 for times.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Master seed.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="cores")]
+Threads = Annotated[int, typer.Option(min=1, help="Torch threads per process.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Run folder.", show_default="results/runs/ and a digest of the settings"),
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Benchmark planners on learned world models."""
+
+
+@app.command()
+def run(
+    planner: Annotated[str, typer.Option(help="See `grasp-bench planners`.")],
+    horizon: Annotated[int, typer.Option(help="Environment steps from start to goal.")],
+    trials: Trials = 50,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter; repeatable."),
+    ] = None,
+    tasks: Tasks = "eval",
+    model: Model = "pusht-compact",
+    device: Device = "cpu",
+    clock: Clock = "wall",
+    budget: Budget = None,
+    max_iterations: MaxIterations = None,
+    stop: Stop = "first-success",
+    batch: Batch = 1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    threads: Threads = 1,
+    out: Out = None,
+) -> None:
+    """Run one planner at one horizon; a line per trial. The same command goes on after a stop."""
+    _launch(
+        Request(
+            planners={planner: parse_overrides(overrides or [])},
+            horizons=[horizon],
+            trials=trials,
+            tasks=tasks,
+            model=model,
+            device=device,
+            clock=clock,
+            budget=budget,
+            max_iterations=max_iterations,
+            stop=stop,
+            batch=batch,
+            seed=seed,
+            workers=workers,
+            threads=threads,
+            out=out,
+            line_per_trial=True,
+        )
+    )
+
+
+@app.command()
+def sweep(
+    planners: Annotated[str, typer.Option(help="Names, separated by commas.")],
+    horizons: Annotated[str, typer.Option(help="Environment steps, separated by commas.")],
+    trials: Trials = 50,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PLANNER.KEY=VALUE", help="Repeatable."),
+    ] = None,
+    tasks: Tasks = "eval",
+    model: Model = "pusht-compact",
+    device: Device = "cpu",
+    clock: Clock = "wall",
+    budget: Budget = None,
+    max_iterations: MaxIterations = None,
+    stop: Stop = "first-success",
+    batch: Batch = 1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    threads: Threads = 1,
+    out: Out = None,
+) -> None:
+    """Run planners x horizons. The same command goes on after a stop."""
+    _launch(
+        Request(
+            planners=parse_planners(planners, overrides or []),
+            horizons=parse_horizons(horizons),
+            trials=trials,
+            tasks=tasks,
+            model=model,
+            device=device,
+            clock=clock,
+            budget=budget,
+            max_iterations=max_iterations,
+            stop=stop,
+            batch=batch,
+            seed=seed,
+            workers=workers,
+            threads=threads,
+            out=out,
+            line_per_trial=False,
+        )
+    )
+
+
+@app.command()
+def table(
+    paths: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
+    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = "rich",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it here.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw success over horizon: PNG and SVG.")
+    ] = None,
+) -> None:
+    """The paper's table from results, with the paper's numbers beside; a figure if asked for."""
+    from grasp_bench.report.rows import build_table, combine
+    from grasp_bench.report.table import render, rich_table
+    from grasp_bench.results import read_results
+
+    trials = combine([read_results(path) for path in paths])
+    rows = build_table(trials)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(render(rows, form))
+        typer.echo(output)
+    elif form == "rich":
+        _console().print(rich_table(rows))
+    else:
+        typer.echo(render(rows, form), nl=False)
+    if figure is not None:
+        from grasp_bench.report.figure import write_figure
+
+        for file in write_figure(rows, trials, figure):
+            typer.echo(file)
+
+
+@app.command()
+def planners() -> None:
+    """The planners there are, with their hyperparameters and defaults."""
+    from grasp_bench.planners import PLANNERS, make_planner, planner_config
+
+    listing = Table("planner", "what it does", "hyperparameters")
+    for name in PLANNERS.names():
+        planner = make_planner(name, {})
+        config = "\n".join(f"{key}={value}" for key, value in planner_config(planner).items())
+        summary = (type(planner).__doc__ or "").split("\n")[0]
+        listing.add_row(escape(name), escape(summary), escape(config))
+    _console().print(listing)
+
+
+@app.command()
+def models() -> None:
+    """The world models there are."""
+    from grasp_bench.models import list_models
+
+    listing = Table("model", "kind", "where")
+    for summary in list_models():
+        kind = str(summary.card.get("kind", ""))
+        where = str(summary.path or "an installed package")
+        listing.add_row(escape(summary.name), escape(kind), escape(where))
+    _console().print(listing)
+
+
+app.add_typer(data_app, name="data")
+app.add_typer(tasks_app, name="tasks")
+app.command()(train)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point. A `UserError` is one sentence on stderr and exit code 2."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=given, prog_name="grasp-bench")
+    except (UserError, OSError) as error:
+        if "--debug" in given:
+            raise
+        sentence = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            sentence = f"cannot use '{error.filename}': {error.strerror}"
+        typer.echo(f"grasp-bench: {sentence}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    sys.exit(0)
+
+
+def _launch(request: Request) -> NoReturn:
+    from grasp_bench.launch import launch
+
+    raise typer.Exit(launch(request, _console()))
+
+
+def _console() -> Console:
+    # Elsewhere than on a terminal nothing is gained by wrapping at 80 columns.
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)

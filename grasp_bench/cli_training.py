@@ -1,0 +1,130 @@
+"""The commands that make things: demonstrations, task sets, world models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+data_app = typer.Typer(no_args_is_help=True, help="Demonstrations to train on.")
+tasks_app = typer.Typer(no_args_is_help=True, help="The frozen task sets.")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+
+
+@data_app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="Folder of the dataset.")] = Path("data/train"),
+    split: Annotated[
+        Literal["train", "held-out"], typer.Option(help="Which random streams to use.")
+    ] = "train",
+    episodes: Annotated[int, typer.Option(min=1, help="In whole shards of 500.")] = 24_000,
+    steps: Annotated[int, typer.Option(min=20, help="Environment steps an episode.")] = 100,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Collect demonstrations; shards that are already there are kept."""
+    from grasp_bench.training.data import SHARD_EPISODES
+    from grasp_bench.training.data import collect as collect_demonstrations
+
+    total = -(-episodes // SHARD_EPISODES) * SHARD_EPISODES
+    with _progress() as progress:
+        bar = progress.add_task(f"{split} episodes", total=total, note="")
+        collect_demonstrations(
+            out, split, episodes, steps, workers, lambda done: progress.advance(bar, done)
+        )
+    typer.echo(f"{total} episodes of {steps} steps in {out}")
+
+
+@tasks_app.command()
+def make(
+    split: Annotated[Literal["eval", "tune"], typer.Argument(help="Which task set.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Parquet file to write; default: the shipped one.")
+    ] = None,
+) -> None:
+    """Make a frozen task set anew; the bytes are the same every time."""
+    from grasp_bench.tasks import HORIZONS, TASKS_PER_HORIZON, make_tasks, task_file
+
+    path = out or task_file(split)
+    with _progress() as progress:
+        bar = progress.add_task("tasks", total=TASKS_PER_HORIZON[split] * len(HORIZONS), note="")
+        digest = make_tasks(split, path, lambda done: progress.advance(bar, done))
+    typer.echo(f"{path} sha256 {digest}")
+
+
+def train(
+    recipe: Annotated[str, typer.Option(help="compact or smoke.")] = "compact",
+    objective: Annotated[
+        Literal["labels", "equivariance"] | None,
+        typer.Option(help="How the encoder learns; default: the recipe's."),
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
+    held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(
+        "data/held-out"
+    ),
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run's state.")] = Path(
+        "runs/compact"
+    ),
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path(
+        "checkpoints/pusht-compact.safetensors"
+    ),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train a world model; the same command again resumes a stopped run."""
+    from dataclasses import replace
+
+    import torch
+
+    from grasp_bench.training.pipeline import train_world_model
+    from grasp_bench.training.recipe import get_recipe
+
+    torch.set_num_threads(threads)
+    chosen = get_recipe(recipe)
+    if objective is not None:
+        chosen = replace(chosen, objective=objective)
+    with _progress() as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
+            note = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=steps, note=note)
+            progress.update(bars[stage], completed=step, note=note)
+            if not progress.console.is_terminal:
+                typer.echo(f"{stage} {step}/{steps} {note}")
+
+        card = train_world_model(
+            chosen,
+            data,
+            held_out,
+            run,
+            out,
+            "grasp-bench " + " ".join(sys.argv[1:]),
+            device,
+            report,
+        )
+    typer.echo(f"{out} sha256 {card['sha256']}")
+    for name, errors in card["held_out"]["probes"].items():
+        figures = ", ".join(f"{key} {value}" for key, value in errors.items())
+        typer.echo(f"{name} probe: {figures}")

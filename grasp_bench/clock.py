@@ -1,0 +1,89 @@
+"""The clock of a trial: it runs while the planner plans, and at no other time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from grasp_bench.settings import RunSettings
+from grasp_bench.types import Candidate
+
+
+class Clock(Protocol):
+    """Meters a planner: all of its work happens inside `next_candidate`.
+
+    Attributes:
+        elapsed: planner time used so far, in the clock's unit.
+    """
+
+    elapsed: float
+
+    def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
+        """The planner's next candidate, or None when it has ended."""
+        ...
+
+
+class WallClock:
+    """Planner seconds. The device's queue is drained at both ends of each measurement."""
+
+    def __init__(self, device: str, now: Callable[[], float] = time.perf_counter) -> None:
+        self.elapsed = 0.0
+        self._device = device
+        self._now = now
+
+    def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
+        """The planner's next candidate, its seconds added to `elapsed`."""
+        synchronise(self._device)
+        begin = self._now()
+        candidate = next(candidates, None)
+        synchronise(self._device)
+        self.elapsed += self._now() - begin
+        return candidate
+
+
+class IterationClock:
+    """Counts candidates instead of seconds, so that a run is deterministic."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+
+    def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
+        """The planner's next candidate; each advances `elapsed` by one."""
+        candidate = next(candidates, None)
+        if candidate is not None:
+            self.elapsed += 1
+        return candidate
+
+
+def synchronise(device: str) -> None:
+    """Wait until everything queued on the device is done."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def make_clock(settings: RunSettings) -> Clock:
+    """A fresh clock of the kind a run asks for."""
+    return IterationClock() if settings.clock == "iterations" else WallClock(settings.device)
+
+
+@dataclass(frozen=True)
+class CheckGrid:
+    """Planner times at which a planner shows its best plan: first, first x ratio, ...
+
+    Geometric, so that a trial costs few executions and a time to success is known to
+    the same relative precision everywhere; the same for every planner.
+    """
+
+    first: float
+    ratio: float
+
+    def next_after(self, elapsed: float) -> float:
+        """The earliest grid time later than `elapsed`."""
+        time_of_check = self.first
+        while time_of_check <= elapsed:
+            time_of_check *= self.ratio
+        return time_of_check

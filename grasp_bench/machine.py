@@ -1,0 +1,95 @@
+"""What a trial ran on: versions, hardware, source revision."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from grasp_bench import __version__
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The columns of a results row that describe the machine."""
+
+    package_version: str
+    git_commit: str | None
+    python_version: str
+    torch_version: str
+    pymunk_version: str
+    numpy_version: str
+    cpu: str
+    cores: int
+    accelerator: str | None
+
+
+@cache
+def describe_machine(device: str) -> Machine:
+    """This machine, as seen by the process that plans on `device`."""
+    return Machine(
+        package_version=__version__,
+        git_commit=_git_commit(),
+        python_version=platform.python_version(),
+        torch_version=version("torch"),
+        pymunk_version=version("pymunk"),
+        numpy_version=version("numpy"),
+        cpu=_cpu_model(),
+        cores=usable_cores(),
+        accelerator=_accelerator(device),
+    )
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _accelerator(device: str) -> str | None:
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, marked where the tree differs; None if not a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            [
+                "git",
+                "--no-optional-locks",
+                "describe",
+                "--always",
+                "--abbrev=40",
+                "--dirty",
+                "--exclude=*",
+            ],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,75 @@
+"""Tasks as planning problems: encoded ends, a reference where asked for, and the noise."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasp_bench.clock import synchronise
+from grasp_bench.models import observe
+from grasp_bench.types import NoiseStreams, Planner, Problem, Task, WorldModel
+
+
+def trial_seed(master_seed: int, task_id: str, planner_name: str) -> int:
+    """The 64-bit seed of a trial's stream, whatever its batch, worker, order or resume."""
+    text = f"{master_seed}|{task_id}|{planner_name}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def noise_streams(tasks: Sequence[Task], planner: Planner, master_seed: int) -> NoiseStreams:
+    """One stream per task."""
+    return NoiseStreams.from_seeds(
+        [trial_seed(master_seed, task.id, planner.name) for task in tasks]
+    )
+
+
+def encode_problem(
+    tasks: Sequence[Task],
+    pool: Sequence[Task],
+    planner: Planner,
+    model: WorldModel,
+    master_seed: int,
+    device: str,
+) -> tuple[Problem, float]:
+    """The problem of B tasks of one horizon, and the seconds that encoding it took.
+
+    `pool` holds all tasks of that set and horizon: a planner whose `reference` is "other"
+    is handed the demonstration of one of them.
+    """
+    start = observe(np.stack([task.start_state for task in tasks]), model)
+    goal = observe(np.stack([task.goal_state for task in tasks]), model)
+    with torch.no_grad():
+        synchronise(device)
+        begin = time.perf_counter()
+        z_start, z_goal = model.encode(start), model.encode(goal)
+        synchronise(device)
+        seconds = time.perf_counter() - begin
+        reference = _reference(tasks, pool, planner, master_seed)
+        if reference is not None:
+            reference = model.normalise_actions(reference.to(z_start))
+    steps = tasks[0].horizon // model.frameskip
+    return Problem(model, z_start, z_goal, steps, reference), seconds
+
+
+def _reference(
+    tasks: Sequence[Task], pool: Sequence[Task], planner: Planner, master_seed: int
+) -> Tensor | None:
+    """Environment actions [B, H, 2] of a demonstration per task."""
+    if planner.reference == "none":
+        return None
+    sources = list(tasks)
+    if planner.reference == "other":
+        sources = [_other_task(task, pool, planner, master_seed) for task in tasks]
+    return torch.from_numpy(np.stack([source.demo_actions for source in sources]))
+
+
+def _other_task(task: Task, pool: Sequence[Task], planner: Planner, master_seed: int) -> Task:
+    # A stream apart from the planner's, so that neither shifts the other's numbers.
+    seed = trial_seed(master_seed, task.id, f"{planner.name}/reference")
+    others = [other for other in pool if other.id != task.id]
+    return others[int(np.random.default_rng(seed).integers(len(others)))]

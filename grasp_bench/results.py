@@ -1,0 +1,117 @@
+"""Reading and writing results: parquet tables of trials that carry the protocol's version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from grasp_bench import PROTOCOL_VERSION
+from grasp_bench.columns import SCHEMA, Row
+from grasp_bench.errors import UserError
+
+TRIALS_FILE = "trials.parquet"
+PARTS_FOLDER = "parts"
+TEMPORARY_SUFFIX = ".tmp"
+
+_VERSION_KEY = b"grasp_bench_protocol_version"
+_PANDAS_TYPES = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.string(): pd.StringDtype(),
+}
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """The trials of a results file or of a run folder, one row each, in a fixed order.
+
+    A folder may be read while a sweep writes it.
+
+    Raises:
+        UserError: nothing there, not a results file, or one of another protocol version.
+    """
+    if not path.exists():
+        raise UserError(f"there is no results file or run folder '{path}'")
+    tables = _read_folder(path) if path.is_dir() else [read_table(path)]
+    if not tables:
+        raise UserError(
+            f"'{path}' holds no results: expected a {TRIALS_FILE}, as `grasp-bench sweep` leaves"
+        )
+    return to_frame(tables)
+
+
+def _read_folder(folder: Path) -> list[pa.Table]:
+    # Parts first: one that disappears meanwhile was moved into the trials file.
+    tables = []
+    for part in sorted((folder / PARTS_FOLDER).glob("*.parquet")):
+        try:
+            tables.append(read_table(part))
+        except FileNotFoundError:
+            continue
+    trials = folder / TRIALS_FILE
+    return [*tables, read_table(trials)] if trials.exists() else tables
+
+
+def read_table(path: Path) -> pa.Table:
+    """The rows of one parquet file, checked to be results of this protocol version."""
+    try:
+        # Memory first: a file that is replaced while it is read must not be half of each.
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+    except pa.ArrowException as error:
+        raise UserError(f"'{path}' is not a complete parquet file: {error}") from error
+    version = (table.schema.metadata or {}).get(_VERSION_KEY)
+    if version is None or not set(SCHEMA.names) <= set(table.schema.names):
+        raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
+    if version.decode() != PROTOCOL_VERSION:
+        raise UserError(
+            f"'{path}' follows protocol version {version.decode()}, this grasp-bench version "
+            f"{PROTOCOL_VERSION}: their numbers do not compare, so run it again"
+        )
+    return table.select(SCHEMA.names)
+
+
+def to_frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
+    """One row per trial, a finished one before an error, by horizon, task and planner."""
+    frame = pa.concat_tables(tables).to_pandas(types_mapper=_PANDAS_TYPES.get)
+    return one_row_per_trial(frame)
+
+
+def one_row_per_trial(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop repeated trials, errors first; sort by horizon, task and planner."""
+    errors_last = frame.sort_values("status", ascending=False, kind="stable")
+    unique = errors_last.drop_duplicates("trial_key")
+    return unique.sort_values(["horizon", "task_id", "trial_key"], ignore_index=True)
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """Write rows as a results file: the whole file or nothing.
+
+    Raises:
+        ValueError: a row's keys are not the columns.
+    """
+    for row in rows:
+        if row.keys() != set(SCHEMA.names):
+            raise ValueError(f"not the columns: {sorted(row.keys() ^ set(SCHEMA.names))}")
+    write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table of the schema: the whole file or nothing, whenever the process dies."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content so that at every moment it is the old or the new one."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,184 @@
+"""The command line: what it prints, and one sentence for every bad input."""
+
+import json
+import os
+
+import pytest
+
+from grasp_bench.cli import main
+from grasp_bench.columns import COLUMNS
+from grasp_bench.results import read_results, write_rows
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(cli, tiny_checkpoint):
+    """Runs a command that must fail with one sentence and touch nothing; returns the sentence."""
+
+    def run(*arguments):
+        before = sorted(os.listdir())
+        code, out, err = cli(*arguments)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("grasp-bench: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert sorted(os.listdir()) == before
+        return err
+
+    return run
+
+
+def run_command(checkpoint, **changes):
+    options = {"planner": "cem", "horizon": 10, "trials": 1, "model": checkpoint} | changes
+    return ["run", *(part for k, v in options.items() for part in (f"--{k.replace('_', '-')}", v))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"planner": "grsap"}, "unknown planner 'grsap': did you mean 'grasp'?"),
+        ({"set": "sampels=3"}, "no hyperparameter 'sampels': did you mean 'samples'?"),
+        ({"set": "samples=many"}, "samples must be a whole number, not 'many'"),
+        ({"set": "samples"}, "--set samples: expected key=value"),
+        ({"horizon": 42}, "horizon 42 is not a multiple of the model's frameskip 5"),
+        ({"horizon": 0}, "horizon 0 is not a multiple"),
+        ({"horizon": 45}, "no tasks of horizon 45"),
+        ({"trials": 501}, "501 trials asked for"),
+        ({"budget": 0}, "--budget must be a positive number"),
+        ({"budget": "nan"}, "--budget must be a positive number"),
+        ({"device": "cuda:99"}, "cuda:99"),
+        ({"workers": 999}, "999 workers of 1 thread(s)"),
+        ({"model": "missing.safetensors"}, "missing.safetensors"),
+        ({"model": "no-such-model"}, "no-such-model"),
+    ],
+)
+def test_bad_input_is_one_sentence(refused, tiny_checkpoint, changes, sentence):
+    assert sentence in refused(*run_command(tiny_checkpoint, **changes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--planners", "cem,gdd", "--horizons", "10"], "did you mean 'gd'?"),
+        (["--planners", ",", "--horizons", "10"], "names nothing"),
+        (["--planners", "cem", "--horizons", "10,x"], "expected whole numbers"),
+        (["--planners", "cem", "--horizons", "10", "--set", "gd.lr=1"], "expected planner.key"),
+        (["--planners", "cem", "--horizons", "10", "--set", "lr=1"], "expected planner.key"),
+    ],
+)
+def test_bad_sweeps_are_one_sentence(refused, tiny_checkpoint, arguments, sentence):
+    assert sentence in refused("sweep", *arguments, "--model", tiny_checkpoint)
+
+
+def test_a_truncated_checkpoint_is_refused(refused, tiny_checkpoint, tmp_path):
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(tiny_checkpoint.read_bytes()[:-100])
+    copy.with_suffix(".json").write_text(tiny_checkpoint.with_suffix(".json").read_text())
+    assert "damaged" in refused(*run_command(copy))
+
+
+def test_an_unwritable_folder_is_refused_before_any_work(refused, tiny_checkpoint, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refused(*run_command(tiny_checkpoint, out=tmp_path / "file" / "run"))
+
+
+def test_a_folder_begun_with_other_settings_is_left_alone(
+    refused, tiny_checkpoint, tmp_path, make_row
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_rows(folder / "trials.parquet", [make_row()])
+    content = (folder / "trials.parquet").read_bytes()
+    assert "pick another --out" in refused(*run_command(tiny_checkpoint, out=folder))
+    assert (folder / "trials.parquet").read_bytes() == content
+
+
+def test_tables_of_what_is_no_results_file_are_refused(refused, tmp_path):
+    assert "there is no results file" in refused("table", "missing.parquet")
+    (tmp_path / "bad.parquet").write_text("not parquet")
+    assert "not a complete parquet file" in refused("table", "bad.parquet")
+
+
+def test_a_table_that_cannot_be_written_is_one_sentence(refused, tmp_path, make_row):
+    write_rows(tmp_path / "trials.parquet", [make_row()])
+    assert "Is a directory" in refused("table", "trials.parquet", "-o", tmp_path)
+    assert "cannot use" in refused("table", "trials.parquet", "-o", "trials.parquet/x.md")
+
+
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    from grasp_bench.errors import UserError
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError):
+        main(["--debug", "table", "missing.parquet"])
+
+
+def test_unknown_options_are_usage_errors(cli):
+    code, _, err = cli("run", "--planer", "cem")
+    assert code == 2
+    assert "No such option" in err
+
+
+def test_a_run_prints_a_line_per_trial_and_a_summary_and_leaves_the_columns(cli, tiny_checkpoint):
+    command = run_command(
+        tiny_checkpoint, horizon=80, trials=3, clock="iterations", budget=2, workers=1,
+        set="samples=16", out="run",
+    )  # fmt: skip
+    code, out, _ = cli(*command, "--set", "elites=4")
+    assert code == 0
+    lines = out.splitlines()
+    assert sum(line.startswith("pusht-h80-000") for line in lines) == 3
+    assert "H=80" in out
+    assert lines[-1] == "run/trials.parquet"
+    trials = read_results_of("run")
+    assert list(trials.columns) == [column.name for column in COLUMNS]
+    assert trials["planner_label"].unique().tolist() == ["cem[elites=4, samples=16]"]
+    assert json.loads(trials["planner_config"][0])["samples"] == 16
+
+    code, out, _ = cli(*command, "--set", "elites=4")
+    assert code == 0
+    assert "pusht-h80-0000" not in out  # all done before
+    code, out, err = cli(*command, "--set", "elites=4", "--seed", "1")
+    assert code == 2
+    assert "master_seed 0 and 1" in err
+
+
+def read_results_of(folder):
+    from pathlib import Path
+
+    return read_results(Path(folder))
+
+
+def test_a_table_goes_to_the_screen_or_a_file(cli, tmp_path, make_row):
+    write_rows(tmp_path / "trials.parquet", [make_row(success=True, time_to_success=1.0)])
+    code, out, _ = cli("table", "trials.parquet", "--format", "markdown")
+    assert code == 0
+    assert "| H=40 | **100.0% / 1.0 s**" in out
+    code, out, _ = cli("table", "trials.parquet", "--format", "csv", "-o", "deep/table.csv")
+    assert code == 0
+    assert out == "deep/table.csv\n"
+    assert (tmp_path / "deep" / "table.csv").read_text().startswith("horizon,grasp_success")
+
+
+def test_planners_and_models_are_listed(cli):
+    code, out, _ = cli("planners")
+    assert code == 0
+    for word in ("grasp", "latco", "samples=300", "state_noise=0.005"):
+        assert word in out
+    code, out, _ = cli("models")
+    assert code == 0
+    assert "model" in out

@@ -1,0 +1,219 @@
+"""Tables from made-up results whose every number is known."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grasp_bench.errors import UserError
+from grasp_bench.report.figure import write_figure
+from grasp_bench.report.published import PAPER_PUSHT
+from grasp_bench.report.rows import build_table, combine
+from grasp_bench.report.table import render
+from grasp_bench.results import read_results, write_rows
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def results(tmp_path, make_row):
+    """Results of planners that solve given shares of N tasks, read back from a file."""
+
+    def make(solved, trials=40, horizon=40, name="trials.parquet", **values):
+        rows = [
+            make_row(
+                planner=planner.partition("[")[0],
+                planner_label=planner,
+                task_id=f"pusht-h{horizon}-{number:04d}",
+                horizon=horizon,
+                success=number in numbers,
+                time_to_success=1.0 + number if number in numbers else None,
+                iterations_to_success=100 + number if number in numbers else None,
+                **values,
+            )
+            for planner, numbers in solved.items()
+            for number in range(trials)
+        ]
+        write_rows(tmp_path / name, rows)
+        return read_results(tmp_path / name)
+
+    return make
+
+
+def bold(table):
+    return {label for label, cell in table.rows[0].cells.items() if cell.best}
+
+
+def test_a_cell_holds_rate_interval_count_and_median_over_successes(results):
+    table = build_table(results({"grasp": range(10)}))
+    cell = table.rows[0].cells["grasp"]
+    assert (cell.trials, cell.successes, cell.rate) == (40, 10, 0.25)
+    assert cell.median_time == 5.5
+    assert cell.time.low < 5.5 < cell.time.high
+    assert cell.success.low < 0.25 < cell.success.high
+
+
+def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
+    lines = render(build_table(results({"grasp": range(10), "cem": []})), "markdown").split("\n")
+    assert lines[:3] == [
+        "| Horizon | CEM | CEM (paper) | GRASP | GRASP (paper) |",
+        "| --- | --- | --- | --- | --- |",
+        "| H=40 | 0.0% / \u2013<br>[0.0, 8.8] n=40 | 61.4% / 35.3 s "
+        "| **25.0% / 5.5 s**<br>[14.2, 40.2] n=40 | 59.0% / 8.5 s |",
+    ]
+    notes = " ".join(lines[3:])
+    for fact in ("Budget 5 planner seconds", "stop: first-success", "over successes", "DINO-WM"):
+        assert fact in notes
+
+
+def test_latex_is_booktabs(results):
+    text = render(build_table(results({"grasp": range(10), "cem[sigma=0.5]": []})), "latex")
+    assert "\\toprule" in text
+    assert "\\textbf{25.0\\% / 5.5 s} {\\scriptsize [14.2, 40.2] n=40}" in text
+    assert "CEM[sigma=0.5]" in text
+    assert text.count("\\\\\n") == 2
+
+
+def test_csv_holds_the_unrounded_numbers(results):
+    table = build_table(results({"grasp": range(10), "cem": range(1)}))
+    (row,) = csv.DictReader(io.StringIO(render(table, "csv")))
+    assert row["horizon"] == "40"
+    assert float(row["grasp_success"]) == 0.25
+    assert row["grasp_best"] == "True"
+    assert float(row["cem_p_against_best"]) == pytest.approx(2 * 0.5**9)
+    assert float(row["cem_difference_high"]) < 0
+    assert row["cem_paper_median_seconds"] == "35.3"
+
+
+def test_rich_shows_every_planner(results):
+    trials = results({"grasp": range(3), "demo": range(40), "gd[lr=0.1]": []})
+    text = render(build_table(trials), "rich")
+    for word in ("GRASP", "demo", "100.0%", "GD[lr=0.1]", "59.0%"):
+        assert word in text
+
+
+def test_bold_are_the_best_and_what_the_paired_test_cannot_tell_from_it(results):
+    best = range(20)
+    near, far = range(2, 20), range(8)
+    assert bold(build_table(results({"grasp": best, "cem": near, "gd": far}))) == {"grasp", "cem"}
+
+
+def test_the_bold_rule_uses_pairs_not_intervals(results):
+    # Equal rates apart by 6 tasks: nested successes differ significantly, disjoint ones do not.
+    nested = results({"grasp": range(12), "cem": range(6)})
+    crossed = results({"grasp": range(12), "cem": range(20, 26)})
+    assert bold(build_table(nested)) == {"grasp"}
+    assert bold(build_table(crossed)) == {"grasp", "cem"}
+
+
+def test_bounds_never_compete_and_nothing_is_best_without_a_success(results):
+    assert bold(build_table(results({"grasp": range(2), "demo": range(40)}))) == {"grasp"}
+    assert bold(build_table(results({"grasp": [], "cem": []}))) == set()
+
+
+def test_planners_stand_in_the_papers_order_bounds_last(results):
+    table = build_table(
+        results({name: [] for name in ("zero", "demo", "mine", "grasp", "latco", "cem")})
+    )
+    labels = [column.label for column in table.columns]
+    assert labels == ["cem", "latco", "grasp", "mine", "demo", "zero"]
+
+
+def test_a_changed_planner_has_a_column_of_its_own_and_no_published_numbers(results):
+    table = build_table(results({"grasp": range(3), "grasp[state_noise=0.0]": range(2)}))
+    assert [column.title for column in table.columns] == ["GRASP", "GRASP[state_noise=0.0]"]
+    assert [bool(column.published) for column in table.columns] == [True, False]
+
+
+def test_the_iteration_clock_shows_iterations(results):
+    table = build_table(results({"grasp": range(3)}, clock="iterations", budget=100.0))
+    assert "7.5% / 101 iterations" in render(table, "markdown")
+    assert "candidate plans" in table.notes[1]
+
+
+def test_errors_are_named_and_not_counted(results):
+    trials = results({"grasp": range(10)})
+    trials.loc[:4, "status"] = "error"
+    table = build_table(trials)
+    assert table.rows[0].cells["grasp"].trials == 35
+    assert "5 trial(s) ended in an error" in table.notes[-1]
+    trials["status"] = "error"
+    with pytest.raises(UserError, match="no finished trials"):
+        build_table(trials)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch", 8), ("clock", "iterations"), ("budget", 9.0), ("stop", "never"), ("threads", 4)],
+)
+def test_numbers_that_do_not_compare_are_not_put_into_one_table(results, name, value):
+    one = results({"grasp": range(3)})
+    two = results({"cem": range(3)}, name="other.parquet", **{name: value})
+    with pytest.raises(UserError, match=f"differ in {name}"):
+        combine([one, two])
+
+
+def test_one_name_for_two_configurations_is_refused(results):
+    one = results({"grasp": range(3)})
+    two = results(
+        {"grasp": range(3)}, horizon=80, name="other.parquet", planner_config_sha256="d" * 64
+    )
+    with pytest.raises(UserError, match="'grasp' stands for different hyperparameters"):
+        build_table(combine([one, two]))
+
+
+def test_results_that_overlap_count_once(results):
+    one = results({"grasp": range(3)})
+    two = results({"grasp": range(3), "cem": range(3)}, name="other.parquet")
+    assert len(combine([one, two])) == 80
+
+
+def test_the_papers_numbers_are_multiples_of_one_in_500():
+    cells = [cell for row in PAPER_PUSHT.values() for cell in row.values()]
+    assert len(cells) == 20
+    for cell in cells:
+        assert cell.success * 500 == pytest.approx(round(cell.success * 500))
+        assert (cell.median_seconds is None) == (cell.success == 0)
+
+
+def test_the_figure_is_written_twice_and_the_same_each_time(results, tmp_path):
+    trials = combine(
+        [
+            results({"grasp": range(10), "cem": [], "demo": range(40)}),
+            results({"grasp": range(5)}, horizon=80, name="h80.parquet"),
+        ]
+    )
+    table = build_table(trials)
+    files = write_figure(table, trials, tmp_path / "deep" / "success.png")
+    assert [file.suffix for file in files] == [".png", ".svg"]
+    first = files[1].read_bytes()
+    assert b"GRASP paper" in first
+    assert write_figure(table, trials, tmp_path / "deep" / "success.png") == files
+    assert files[1].read_bytes() == first
+
+
+def test_tables_and_help_never_import_torch(results, tmp_path):
+    results({"grasp": range(3)})
+    code = (
+        "import sys\n"
+        "from grasp_bench.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert not stop.code, stop.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    table = ["table", str(tmp_path / "trials.parquet"), "--figure", str(tmp_path / "f.png")]
+    for arguments in (["--help"], table):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_frames_keep_nullable_types(results):
+    trials = results({"grasp": range(3)})
+    assert trials["success"].dtype == pd.BooleanDtype()
+    assert trials["iterations_to_success"].dtype == pd.Int64Dtype()
