@@ -66,7 +66,9 @@ def _pixel_centres(size: int) -> tuple[_Array, float]:
 def _band(coordinate: _Array, low: float, high: float, pixel: float) -> _Array:
     # The share of a pixel-wide box around `coordinate` that lies in [low, high].
     half = np.float32((high - low) / 2)
-    inside: _Array = half + np.float32(0.5 * pixel) - np.abs(coordinate - np.float32((high + low) / 2))
+    inside: _Array = (
+        half + np.float32(0.5 * pixel) - np.abs(coordinate - np.float32((high + low) / 2))
+    )
     inside /= np.float32(pixel)
     np.clip(inside, 0.0, 1.0, out=inside)
     return inside

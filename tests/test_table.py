@@ -74,7 +74,7 @@ def test_latex_is_booktabs(results):
     text = render(build_table(results({"grasp": range(10), "cem[sigma=0.5]": []})), "latex")
     assert "\\toprule" in text
     assert "\\textbf{25.0\\% / 5.5 s} {\\scriptsize [14.2, 40.2] n=40}" in text
-    assert "CEM[sigma=0.5]" in text
+    assert "cem[sigma=0.5]" in text
     assert text.count("\\\\\n") == 2
 
 
@@ -92,7 +92,7 @@ def test_csv_holds_the_unrounded_numbers(results):
 def test_rich_shows_every_planner(results):
     trials = results({"grasp": range(3), "demo": range(40), "gd[lr=0.1]": []})
     text = render(build_table(trials), "rich")
-    for word in ("GRASP", "demo", "100.0%", "GD[lr=0.1]", "59.0%"):
+    for word in ("GRASP", "demo", "100.0%", "gd[lr=0.1]", "59.0%"):
         assert word in text
 
 
@@ -123,10 +123,17 @@ def test_planners_stand_in_the_papers_order_bounds_last(results):
     assert labels == ["cem", "latco", "grasp", "mine", "demo", "zero"]
 
 
-def test_a_changed_planner_has_a_column_of_its_own_and_no_published_numbers(results):
+def test_a_second_configuration_has_a_column_of_its_own_and_no_published_numbers(results):
     table = build_table(results({"grasp": range(3), "grasp[state_noise=0.0]": range(2)}))
     assert [column.title for column in table.columns] == ["GRASP", "GRASP[state_noise=0.0]"]
     assert [bool(column.published) for column in table.columns] == [True, False]
+
+
+def test_a_planners_only_configuration_stands_beside_the_papers_and_is_named_below(results):
+    table = build_table(results({"grasp[sync_every=25]": range(3), "cem": []}))
+    assert [column.title for column in table.columns] == ["CEM", "GRASP"]
+    assert all(column.published for column in table.columns)
+    assert any("grasp[sync_every=25]" in note for note in table.notes)
 
 
 def test_the_iteration_clock_shows_iterations(results):

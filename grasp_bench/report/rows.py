@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -158,16 +159,22 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
         in_paper = paper_order.index(name) if name in paper_order else len(paper_order)
         return name in BOUNDS, in_paper, label
 
-    return [
-        TableColumn(
+    configurations = Counter(names.values())
+
+    def column(label: str) -> TableColumn:
+        name = names[label]
+        # Where a planner has one configuration its column needs no more than the name, and
+        # stands beside the paper's, whose planners had their settings chosen as well.
+        alone = configurations[name] == 1
+        title = DISPLAY_NAMES.get(name, name)
+        return TableColumn(
             label=label,
-            title=DISPLAY_NAMES.get(names[label], names[label]) + label[len(names[label]) :],
-            # A changed planner is not the one that was published.
-            published=PAPER_PUSHT.get(label, {}),
-            bound=names[label] in BOUNDS,
+            title=title if alone else title + label[len(name) :],
+            published=PAPER_PUSHT.get(name, {}) if alone or label == name else {},
+            bound=name in BOUNDS,
         )
-        for label in sorted(names, key=place)
-    ]
+
+    return [column(label) for label in sorted(names, key=place)]
 
 
 def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> TableRow:
@@ -237,6 +244,9 @@ def _notes(trials: pd.DataFrame, finished: pd.DataFrame, columns: list[TableColu
         f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
         f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
     ]
+    changed = [c.label for c in columns if "[" in c.label]
+    if changed:
+        notes.append(f"Hyperparameters that are not the defaults: {'; '.join(changed)}.")
     if any(column.published for column in columns):
         notes.append(
             f"{PAPER_PROTOCOL}. World model, tasks, budget and hardware are not those of the "
