@@ -151,7 +151,9 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
             f"'{label}' stands for different hyperparameters in these results, as its defaults "
             "have changed between them: make a table of each"
         )
-    names = dict(zip(finished["planner_label"], finished["planner"], strict=True))
+    names: dict[str, str] = dict(
+        zip(map(str, finished["planner_label"]), map(str, finished["planner"]), strict=True)
+    )
     paper_order = list(DISPLAY_NAMES)
 
     def place(label: str) -> tuple[bool, int, str]:
@@ -159,13 +161,13 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
         in_paper = paper_order.index(name) if name in paper_order else len(paper_order)
         return name in BOUNDS, in_paper, label
 
-    configurations = Counter(names.values())
+    occurrences = Counter(names.values())
 
     def column(label: str) -> TableColumn:
         name = names[label]
         # Where a planner has one configuration its column needs no more than the name, and
         # stands beside the paper's, whose planners had their settings chosen as well.
-        alone = configurations[name] == 1
+        alone = occurrences[name] == 1
         title = DISPLAY_NAMES.get(name, name)
         return TableColumn(
             label=label,

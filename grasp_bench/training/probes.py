@@ -102,24 +102,6 @@ def _summary(errors: dict[str, np.ndarray]) -> dict[str, float]:
     return rms | medians
 
 
-def fit_probe(model: CompactWorldModel, train: Demonstrations, hidden: int = 256) -> Probe:
-    """The MLP probe of a model (linear where hidden is 0), fitted on training frames."""
-    states = _sample_states(train, PROBE_FRAMES, seed=1)
-    return Probe(_encode(model, states), states, hidden)
-
-
-def probe_report(
-    model: CompactWorldModel, train: Demonstrations, held_out: Demonstrations
-) -> dict[str, dict[str, float]]:
-    """Errors of a linear and an MLP probe on held-out frames, px and degrees."""
-    states = _sample_states(held_out, HELD_OUT_FRAMES, seed=2)
-    latents = _encode(model, states)
-    return {
-        name: _summary(_errors(fit_probe(model, train, hidden).read(latents), states))
-        for name, hidden in (("linear", 0), ("mlp", 256))
-    }
-
-
 @torch.no_grad()
 def rollout_report(
     model: CompactWorldModel, probe: Probe, held_out: Demonstrations, episodes: int = 500
@@ -149,8 +131,20 @@ def rollout_report(
 def model_report(
     model: CompactWorldModel, train: Demonstrations, held_out: Demonstrations
 ) -> dict[str, Any]:
-    """Probe and open-loop errors, as they stand in a checkpoint's card."""
+    """Probe and open-loop errors (px and degrees), as they stand in a checkpoint's card.
+
+    Probes are fitted on training frames and judged on held-out ones; the open-loop errors
+    are read off by the MLP probe.
+    """
+    states = _sample_states(train, PROBE_FRAMES, seed=1)
+    latents = _encode(model, states)
+    probes = {"linear": Probe(latents, states, hidden=0), "mlp": Probe(latents, states, hidden=256)}
+    unseen = _sample_states(held_out, HELD_OUT_FRAMES, seed=2)
+    unseen_latents = _encode(model, unseen)
     return {
-        "probes": probe_report(model, train, held_out),
-        "open_loop": rollout_report(model, fit_probe(model, train), held_out),
+        "probes": {
+            name: _summary(_errors(probe.read(unseen_latents), unseen))
+            for name, probe in probes.items()
+        },
+        "open_loop": rollout_report(model, probes["mlp"], held_out),
     }

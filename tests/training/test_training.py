@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -6,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from grasp_bench.cli import main
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
+from grasp_bench.models.checkpoint import read_card
 from grasp_bench.training.data import collect, episode_generator, load_demonstrations
 from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_labels
 from grasp_bench.training.loop import Schedule, train
@@ -15,11 +16,18 @@ from grasp_bench.training.pipeline import train_world_model
 from grasp_bench.training.recipe import EquivarianceWeights, get_recipe
 
 
+def grasp_bench(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return exit_.value.code
+
+
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    collect(folder / "train", "train", 500)
-    collect(folder / "held-out", "held-out", 500)
+    for split in ("train", "held-out"):
+        arguments = ["--split", split, "--out", str(folder / split), "--episodes", "400"]
+        assert grasp_bench("data", "collect", *arguments) == 0
     return folder
 
 
@@ -115,24 +123,33 @@ def test_keypoint_labels_are_rigid_with_the_block():
 
 
 def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(datasets, tmp_path):
-    recipe = get_recipe("smoke")
-    arguments = (recipe, datasets / "train", datasets / "held-out", tmp_path / "run")
     path = tmp_path / "smoke.safetensors"
-    card = train_world_model(*arguments, path, "a test")
+    command = ["train", "--recipe", "smoke", "--run", str(tmp_path / "run"), "--out", str(path)]
+    for split in ("train", "held-out"):
+        command += [f"--{'data' if split == 'train' else split}", str(datasets / split)]
+    assert grasp_bench(*command) == 0
+    card = read_card(path)
+    assert card["command"].startswith("grasp-bench")
     first_step = card["held_out"]["open_loop"]["1"]
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     fourth_step = card["held_out"]["open_loop"]["4"]
     assert fourth_step["agent_px_median"] < fourth_step["copy_agent_px_median"]
     assert set(card["held_out"]["probes"]) == {"linear", "mlp"}
     assert card["curves"]["dynamics"][-1]["loss"] < card["curves"]["dynamics"][0]["loss"]
-    assert json.loads(path.with_suffix(".json").read_text())["sha256"] == card["sha256"]
+    assert "labels" in card["supervision"]
     loaded = load_model(str(path))
+    recipe = get_recipe("smoke")
+    arguments = (recipe, datasets / "train", datasets / "held-out", tmp_path / "run")
     again = train_world_model(*arguments, tmp_path / "again.safetensors", "a test")
     assert again["sha256"] == loaded.sha256
     with pytest.raises(UserError, match="another recipe"):
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
-def test_unknown_recipes_get_a_suggestion():
-    with pytest.raises(UserError, match="did you mean 'compact'"):
-        get_recipe("compcat")
+def test_bad_input_to_training_is_a_sentence_and_exit_code_2(tmp_path, capsys):
+    nowhere = ["--data", str(tmp_path / "nowhere"), "--run", str(tmp_path / "run")]
+    assert grasp_bench("train", *nowhere) == 2
+    assert "grasp-bench data collect" in capsys.readouterr().err
+    assert grasp_bench("train", "--recipe", "compcat", *nowhere) == 2
+    assert "did you mean 'compact'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
