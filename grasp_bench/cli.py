@@ -19,7 +19,8 @@ from grasp_bench.cli_training import data_app, tasks_app, train
 from grasp_bench.errors import UserError
 from grasp_bench.report import PLAIN_WIDTH, Format
 from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
-from grasp_bench.settings import ClockKind, Split, StopRule
+from grasp_bench.seeds import TaskSplit
+from grasp_bench.settings import ClockKind, StopRule
 
 EXIT_BAD_INPUT = 2
 
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 
 Trials = Annotated[int, typer.Option(min=1, help="Tasks per horizon: the first N of the set.")]
-Tasks = Annotated[Split, typer.Option(help="Task set; choose hyperparameters on `tune` only.")]
+Tasks = Annotated[TaskSplit, typer.Option(help="Task set; choose hyperparameters on `tune` only.")]
 Model = Annotated[str, typer.Option(help="World model, by name or path of its checkpoint.")]
 Device = Annotated[str, typer.Option(help="Torch device.")]
 Clock = Annotated[ClockKind, typer.Option(help="Planner seconds, or candidates (deterministic).")]
@@ -167,7 +168,7 @@ def table(
     rows = build_table(trials)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(render(rows, form))
+        output.write_text(render(rows, form), encoding="utf-8")
         typer.echo(output)
     elif form == "rich":
         _console().print(rich_table(rows))
@@ -201,9 +202,8 @@ def models() -> None:
 
     listing = Table("model", "kind", "where")
     for summary in list_models():
-        kind = str(summary.card.get("kind", ""))
         where = str(summary.path or "an installed package")
-        listing.add_row(escape(summary.name), escape(kind), escape(where))
+        listing.add_row(escape(summary.name), escape(summary.kind), escape(where))
     _console().print(listing)
 
 

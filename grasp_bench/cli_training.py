@@ -34,7 +34,10 @@ def _progress() -> Progress:
 
 @data_app.command()
 def collect(
-    out: Annotated[Path, typer.Option(help="Folder of the dataset.")] = Path("data/train"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the dataset.", show_default="data/ and the split"),
+    ] = None,
     split: Annotated[
         Literal["train", "held-out"], typer.Option(help="Which random streams to use.")
     ] = "train",
@@ -46,30 +49,31 @@ def collect(
     from grasp_bench.training.data import SHARD_EPISODES
     from grasp_bench.training.data import collect as collect_demonstrations
 
+    folder = out or Path("data") / split
     total = -(-episodes // SHARD_EPISODES) * SHARD_EPISODES
     with _progress() as progress:
         bar = progress.add_task(f"{split} episodes", total=total, note="")
         collect_demonstrations(
-            out, split, episodes, steps, workers, lambda done: progress.advance(bar, done)
+            folder, split, episodes, steps, workers, lambda done: progress.advance(bar, done)
         )
-    typer.echo(f"{total} episodes of {steps} steps in {out}")
+    typer.echo(f"{total} episodes of {steps} steps in {folder}")
 
 
 @tasks_app.command()
 def make(
     split: Annotated[Literal["eval", "tune"], typer.Argument(help="Which task set.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Parquet file to write; default: the shipped one.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
 ) -> None:
-    """Make a frozen task set anew; the bytes are the same every time."""
-    from grasp_bench.tasks import HORIZONS, TASKS_PER_HORIZON, make_tasks, task_file
+    """Make a frozen task set anew; with the pinned packages its bytes are the shipped ones."""
+    from grasp_bench.tasks import HORIZONS, TASK_SHA256, TASKS_PER_HORIZON, make_tasks
 
-    path = out or task_file(split)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.touch()
     with _progress() as progress:
         bar = progress.add_task("tasks", total=TASKS_PER_HORIZON[split] * len(HORIZONS), note="")
-        digest = make_tasks(split, path, lambda done: progress.advance(bar, done))
-    typer.echo(f"{path} sha256 {digest}")
+        digest = make_tasks(split, out, lambda done: progress.advance(bar, done))
+    same = "as shipped" if digest == TASK_SHA256[split] else f"shipped: {TASK_SHA256[split]}"
+    typer.echo(f"{out} sha256 {digest} ({same})")
 
 
 def train(

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """One column; `clock` marks those that differ when the same trial is run again."""
+    """One column; `clock` marks those that differ from run to run even on the iteration clock."""
 
     name: str
     type: pa.DataType

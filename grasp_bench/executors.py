@@ -6,9 +6,10 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Protocol
@@ -61,8 +62,9 @@ class LocalProcesses:
             while True:
                 # One unit ahead per worker keeps all busy, and leaves little to stop.
                 free = 2 * self._assignment.workers - len(running)
-                for unit in itertools.islice(queue, free):
-                    running.add(pool.submit(run_unit, self._assignment, unit))
+                with _deaf_to_interrupts():  # a worker is born when it is first needed
+                    for unit in itertools.islice(queue, free):
+                        running.add(pool.submit(run_unit, self._assignment, unit))
                 if not running:
                     return
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -76,9 +78,23 @@ class LocalProcesses:
             lifeline.close()
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started within ignore Ctrl-C, from their first moment on.
+
+    It reaches the whole process group; the parent decides what it means.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, ours)
+
+
 def _start_worker(lifeline: Connection, threads: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grasp_bench.errors import UserError
-from grasp_bench.settings import ClockKind, Split, StopRule
+from grasp_bench.seeds import TaskSplit
+from grasp_bench.settings import ClockKind, StopRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Request:
     planners: Mapping[str, Mapping[str, str]]
     horizons: list[int]
     trials: int
-    tasks: Split
+    tasks: TaskSplit
     model: str
     device: str
     clock: ClockKind

@@ -61,9 +61,13 @@ def read_table(path: Path) -> pa.Table:
     """The rows of one parquet file, checked to be results of this protocol version."""
     try:
         # Memory first: a file that is replaced while it is read must not be half of each.
-        table = pq.read_table(pa.BufferReader(path.read_bytes()))
-    except pa.ArrowException as error:
-        raise UserError(f"'{path}' is not a complete parquet file: {error}") from error
+        content = pa.BufferReader(path.read_bytes())
+        table = pq.read_table(content, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"'{path}' is not a complete parquet file: {reason}") from error
     version = (table.schema.metadata or {}).get(_VERSION_KEY)
     if version is None or not set(SCHEMA.names) <= set(table.schema.names):
         raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
@@ -103,7 +107,7 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table of the schema: the whole file or nothing, whenever the process dies."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(path, sink.getvalue().to_pybytes())
 
 

@@ -92,8 +92,10 @@ def open_run_folder(path: Path, settings: RunSettings) -> Iterator[RunFolder]:
     with lock:
         _acquire(lock, path)
         _agree(path, settings)
-        for leftover in [*path.glob(f"*{TEMPORARY_SUFFIX}"), *path.glob(f"*/*{TEMPORARY_SUFFIX}")]:
-            leftover.unlink()
+        # Only what a killed run of ours left: the folder may hold other things too.
+        for own in (MANIFEST_FILE, TRIALS_FILE, f"{PARTS_FOLDER}/*.parquet"):
+            for leftover in path.glob(f"{own}.*{TEMPORARY_SUFFIX}"):
+                leftover.unlink()
         folder = RunFolder(path)
         folder.trials()  # a damaged file is found before any work is done
         yield folder
@@ -113,7 +115,7 @@ def _agree(path: Path, settings: RunSettings) -> None:
     """Hold the settings against the folder's, or write them down in a new one."""
     manifest = path / MANIFEST_FILE
     if not manifest.exists():
-        if (path / TRIALS_FILE).exists():
+        if (path / TRIALS_FILE).exists() or any((path / PARTS_FOLDER).glob("*.parquet")):
             raise UserError(f"'{path}' holds results but no {MANIFEST_FILE}: pick another --out")
         write_atomically(manifest, (json.dumps(asdict(settings), indent=2) + "\n").encode())
         return

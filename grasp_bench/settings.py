@@ -10,10 +10,10 @@ from typing import Literal
 
 from grasp_bench import PROTOCOL_VERSION
 from grasp_bench.errors import UserError
+from grasp_bench.seeds import TaskSplit
 
 ClockKind = Literal["wall", "iterations"]
 StopRule = Literal["first-success", "never"]
-Split = Literal["eval", "tune"]
 
 DEFAULT_BUDGET: dict[ClockKind, float] = {"wall": 5.0, "iterations": 100.0}
 FIRST_CHECK: dict[ClockKind, float] = {"wall": 0.02, "iterations": 1.0}
@@ -43,7 +43,7 @@ class RunSettings:
 
     model: str
     model_sha256: str
-    tasks: Split
+    tasks: TaskSplit
     task_set_sha256: str
     master_seed: int
     clock: ClockKind

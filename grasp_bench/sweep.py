@@ -23,9 +23,16 @@ def planner_spec(name: str, overrides: Mapping[str, str]) -> PlannerSpec:
     Raises:
         UserError: no such planner or hyperparameter, or a value of the wrong type or range.
     """
-    config = planner_config(make_planner(name, overrides))
-    changed = ", ".join(f"{key}={config[key]}" for key in sorted(overrides))
+    planner = make_planner(name, overrides)
+    config, defaults = planner_config(planner), planner_config(make_planner(name, {}))
+    changed = ", ".join(f"{k}={v}" for k, v in sorted(config.items()) if v != defaults[k])
     config_json = json.dumps(config, sort_keys=True)
+    # Workers build it again from this, and its random streams are named after it.
+    if planner.name != name or make_planner(name, json.loads(config_json)) != planner:
+        raise UserError(
+            f"planner '{name}' calls itself '{planner.name}' or has a hyperparameter that is "
+            "no number, text or truth value: its trials could not be repeated"
+        )
     return PlannerSpec(
         name=name,
         label=f"{name}[{changed}]" if changed else name,

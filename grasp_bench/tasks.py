@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +20,18 @@ from envs.demonstrator import demonstrate
 from envs.goal import ANGLE_TOLERANCE, POSITION_TOLERANCE, in_goal_region, wrapped_angle_error
 from envs.pusht import FloatArray, rollout
 from grasp_bench.errors import UserError
-from grasp_bench.training.data import episode_generator
+from grasp_bench.seeds import TaskSplit, episode_generator
 from grasp_bench.types import Task
-
-TaskSplit = Literal["eval", "tune"]
 
 HORIZONS = (10, 20, 25, 30, 40, 50, 60, 70, 80)
 TASKS_PER_HORIZON: dict[TaskSplit, int] = {"eval": 500, "tune": 100}
 TASK_FOLDER = Path(__file__).parent / "task_sets"
+
+# Frozen: a number in a table is about these tasks and no others.
+TASK_SHA256: dict[TaskSplit, str] = {
+    "eval": "abd3d4f9cdf8a603fd063fcda790ed55a695a9bfeaca6c37c7bc3e53813529b6",
+    "tune": "f22b09242126c7d689a5e8ffc29cce8bc6a22e5a0c2889fc91780bc5d5a182a8",
+}
 
 # A task starts this many steps into a demonstration at the latest; the agent is under way.
 _LATEST_START = 60
@@ -67,11 +70,12 @@ def task_file(split: TaskSplit) -> Path:
 
 
 @cache
-def _read(path: Path) -> tuple[pa.Table, str]:
-    if not path.is_file():
-        raise UserError(f"no task set at {path}: make it with 'grasp-bench tasks make'")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return pq.read_table(path, schema=_SCHEMA), digest
+def _read(split: TaskSplit) -> pa.Table:
+    path = task_file(split)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != TASK_SHA256[split]:
+        raise UserError(f"{path} is not the {split} task set that this version ships: reinstall")
+    return pq.read_table(pa.BufferReader(content), schema=_SCHEMA)
 
 
 def load_tasks(split: TaskSplit, horizon: int, count: int | None = None) -> TaskSet:
@@ -88,7 +92,7 @@ def load_tasks(split: TaskSplit, horizon: int, count: int | None = None) -> Task
         raise UserError(
             f"{count} trials asked for: the {split} set has 1 to {available} tasks per horizon"
         )
-    table, digest = _read(task_file(split))
+    table = _read(split)
     rows = table.filter(pa.compute.equal(table["horizon"], horizon)).to_pylist()[:count]
     tasks = [
         Task(
@@ -100,7 +104,7 @@ def load_tasks(split: TaskSplit, horizon: int, count: int | None = None) -> Task
         )
         for row in rows
     ]
-    return TaskSet(split, horizon, tasks, digest)
+    return TaskSet(split, horizon, tasks, TASK_SHA256[split])
 
 
 def is_task(start: FloatArray, goal: FloatArray) -> bool:
@@ -132,7 +136,10 @@ def make_tasks(
     path: Path,
     progress: Callable[[int], None] = lambda done: None,
 ) -> str:
-    """Make a split's task file anew; the same bytes on every machine with the same pymunk.
+    """Make a split's tasks anew, as the shipped ones were made.
+
+    The rows are the same wherever pymunk and numpy are of the pinned versions; the bytes,
+    and so the SHA-256, wherever pyarrow is as well.
 
     Args:
         split: "eval" or "tune".

@@ -8,7 +8,6 @@ due. Ground truth decides when a trial may end, never what its plan is.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,8 @@ from grasp_bench.problems import encode_problem, noise_streams
 from grasp_bench.settings import RunSettings
 from grasp_bench.types import Candidate, NoiseStreams, Planner, Problem, Task, WorldModel
 
-WARM_UP_CANDIDATES = 2
+# Enough for every planner to have used all of its parts, GRASP's sync included.
+WARM_UP_SECONDS, WARM_UP_CANDIDATES = 1.0, 8
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,14 @@ def warm_up(
     model: WorldModel,
     settings: RunSettings,
 ) -> None:
-    """Plan for a few candidates and forget them: first calls allocate, compile and cache."""
+    """Plan for a second and forget it: first calls allocate, compile and cache."""
     seed, device = settings.master_seed, settings.device
     problem, _ = encode_problem(tasks, pool, planner, model, seed, device)
     candidates = planner.plan(problem, noise_streams(tasks, planner, seed))
-    for _ in itertools.islice(candidates, WARM_UP_CANDIDATES):
-        pass
+    end = time.perf_counter() + WARM_UP_SECONDS
+    for count, _ in enumerate(candidates, start=1):
+        if count >= WARM_UP_CANDIDATES and time.perf_counter() >= end:
+            break
 
 
 def _plan(

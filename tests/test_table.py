@@ -63,7 +63,7 @@ def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
         "| Horizon | CEM | CEM (paper) | GRASP | GRASP (paper) |",
         "| --- | --- | --- | --- | --- |",
         "| H=40 | 0.0% / \u2013<br>[0.0, 8.8] n=40 | 61.4% / 35.3 s "
-        "| **25.0% / 5.5 s**<br>[14.2, 40.2] n=40 | 59.0% / 8.5 s |",
+        "| **25.0% / 5.5 s**<br>[14.2, 40.2] / [3.0, 8.0] n=40 | 59.0% / 8.5 s |",
     ]
     notes = " ".join(lines[3:])
     for fact in ("Budget 5 planner seconds", "stop: first-success", "over successes", "DINO-WM"):
@@ -73,7 +73,7 @@ def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
 def test_latex_is_booktabs(results):
     text = render(build_table(results({"grasp": range(10), "cem[sigma=0.5]": []})), "latex")
     assert "\\toprule" in text
-    assert "\\textbf{25.0\\% / 5.5 s} {\\scriptsize [14.2, 40.2] n=40}" in text
+    assert "\\textbf{25.0\\% / 5.5 s} {\\scriptsize [14.2, 40.2] / [3.0, 8.0] n=40}" in text
     assert "cem[sigma=0.5]" in text
     assert text.count("\\\\\n") == 2
 

@@ -8,6 +8,7 @@ from envs.pusht import rollout
 from grasp_bench.errors import UserError
 from grasp_bench.tasks import (
     HORIZONS,
+    TASK_SHA256,
     TASKS_PER_HORIZON,
     is_task,
     load_tasks,
@@ -61,9 +62,10 @@ def test_tuning_and_evaluation_tasks_share_no_start():
     assert not starts["eval"] & starts["tune"]
 
 
-def test_the_recorded_hash_is_the_files():
-    expected = hashlib.sha256(task_file("eval").read_bytes()).hexdigest()
-    assert load_tasks("eval", 40, 1).sha256 == expected
+@pytest.mark.parametrize("split", ["eval", "tune"])
+def test_the_shipped_task_sets_are_the_frozen_ones(split):
+    assert hashlib.sha256(task_file(split).read_bytes()).hexdigest() == TASK_SHA256[split]
+    assert load_tasks(split, 40, 1).sha256 == TASK_SHA256[split]
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,22 @@ def _find(name: str) -> Path:
     raise UserError(f"unknown world model '{name}': {hint}")
 
 
+def find_device(name: str) -> torch.device:
+    """The torch device of that name: the CPU or a CUDA device that is there.
+
+    Raises:
+        UserError: there is none, or its seconds could not be measured.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"no device '{name}' here: {str(error).splitlines()[0]}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device '{name}': only cpu and cuda are supported")
+    return device
+
+
 def load_model(name: str, device: str = "cpu") -> LoadedModel:
     """Load a world model by checkpoint name, by path, or from an installed package.
 
@@ -171,12 +187,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     try:
         model = CompactWorldModel(CompactConfig(**card["architecture"]))
         model.load_state_dict(load_tensors(data))
-    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} does not hold the model its card describes: {reason}") from error
-    try:
-        model.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"no device '{device}' here: {str(error).splitlines()[0]}") from error
+    model.to(find_device(device))
     model.eval().requires_grad_(False)
     return LoadedModel(model, path.stem, digest, card)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from envs.pusht import ACTION_DIM, WORKSPACE
-from grasp_bench.models.encoder import KeypointEncoder
+from grasp_bench.models.encoder import IMAGE_SIZE, KeypointEncoder
 from grasp_bench.types import Observation
 
 PROPRIO_DIM = 4
+DECODER_SCALE = 64.0  # px; brings the decoder's inputs near one
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ class CompactConfig:
     blocks: int = 4
     frameskip: int = 5
     image_size: int = 64
-    decoder_width: int = 128
+    decoder_width: int = 96
+
+    def __post_init__(self) -> None:
+        if self.image_size != IMAGE_SIZE:
+            raise ValueError(f"the encoder takes {IMAGE_SIZE} px pictures, not {self.image_size}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the checkpoint's card."""
@@ -70,32 +75,33 @@ class ResidualPredictor(nn.Module):
 
 
 class PictureDecoder(nn.Module):
-    """A small decoder from latents to pictures, for looking at virtual states only."""
+    """Pictures of keypoints, for looking at virtual states only.
 
-    def __init__(self, latent: int, width: int, image_size: int) -> None:
+    Every pixel is coloured by itself, from its offsets and distances to the keypoints, so
+    that a picture is as sharp as the points are certain.
+    """
+
+    def __init__(self, keypoints: int, width: int) -> None:
         super().__init__()
-        self.base = image_size // 8
-        self.width = width
-        self.spread = nn.Sequential(
-            nn.Linear(latent, 4 * width),
+        self.colour = nn.Sequential(
+            nn.Linear(3 * keypoints, width),
             nn.SiLU(),
-            nn.Linear(4 * width, width * self.base * self.base),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 3),
         )
-        layers: list[nn.Module] = []
-        channels = width
-        for _ in range(3):
-            layers += [
-                nn.SiLU(),
-                nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1),
-            ]
-            channels //= 2
-        self.grow = nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(channels, 3, 3, padding=1))
 
-    def forward(self, latent: Tensor) -> Tensor:
-        """Pictures [B, S, S, 3] with values around [0, 1] from latents [B, D]."""
-        base = self.spread(latent).reshape(-1, self.width, self.base, self.base)
-        picture: Tensor = self.grow(base)
-        return picture.permute(0, 2, 3, 1)
+    def forward(self, keypoints: Tensor, places: Tensor) -> Tensor:
+        """Colours [B, P, 3] around [0, 1] at places [B or 1, P, 2] of pictures of [B, K, 2].
+
+        Keypoints and places in px of the workspace.
+        """
+        offsets = (places[:, :, None] - keypoints[:, None]) / DECODER_SCALE
+        distances = (offsets.square().sum(-1) + 1e-6).sqrt()
+        colour: Tensor = self.colour(torch.cat([offsets.flatten(-2), distances], dim=-1))
+        return colour
 
 
 class CompactWorldModel(nn.Module):
@@ -125,7 +131,7 @@ class CompactWorldModel(nn.Module):
         self.predictor = ResidualPredictor(
             self.latent_shape[0], self.action_dim, config.width, config.blocks
         )
-        self.decoder = PictureDecoder(self.latent_shape[0], config.decoder_width, config.image_size)
+        self.decoder = PictureDecoder(config.keypoints, config.decoder_width)
         for name, width in (
             ("action", ACTION_DIM),
             ("visual", self.visual_dim),
@@ -163,9 +169,12 @@ class CompactWorldModel(nn.Module):
         return error
 
     def decode(self, state: Tensor) -> Tensor:
-        """Pictures [B, S, S, 3] uint8 of latents [B, D]."""
-        picture: Tensor = self.decoder(state)
-        return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+        """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
+        size = self.image_size
+        visual = state[:, : self.visual_dim] * self.visual_std + self.visual_mean
+        keypoints = visual.reshape(len(state), -1, 2)
+        picture: Tensor = self.decoder(keypoints, pixel_centres(size).to(state))
+        return (picture.clamp(0, 1) * 255).round().to(torch.uint8).reshape(-1, size, size, 3)
 
     def normalise_actions(self, actions: Tensor) -> Tensor:
         """Environment actions [..., T * frameskip, 2] to model actions [..., T, A]."""
@@ -176,3 +185,10 @@ class CompactWorldModel(nn.Module):
         """Model actions [..., T, A] to environment actions [..., T * frameskip, 2]."""
         unstacked = actions.reshape(*actions.shape[:-2], -1, ACTION_DIM)
         return unstacked * self.action_std + self.action_mean
+
+
+def pixel_centres(size: int) -> Tensor:
+    """Where the pixels of a picture lie in the workspace, [1, size * size, 2] px, row by row."""
+    centres = (torch.arange(size) + 0.5) * (WORKSPACE / size)
+    rows, columns = torch.meshgrid(centres, centres, indexing="ij")
+    return torch.stack([columns, rows], dim=-1).reshape(1, -1, 2)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 GRID = 8
+IMAGE_SIZE = 64  # three halvings leave GRID x GRID cells
 
 
 class KeypointEncoder(nn.Module):

@@ -236,8 +236,8 @@ def _notes(trials: pd.DataFrame, finished: pd.DataFrame, columns: list[TableColu
     )
     workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
     notes = [
-        "Success rate [95% Wilson interval] n, and median "
-        f"{'time' if wall else 'iterations'} to success over successes. Bold: the best of its "
+        f"Success rate and median {'time' if wall else 'iterations'} to success over successes; "
+        "below, their 95% intervals (Wilson, bootstrap) and n. Bold: the best of its "
         "row, and what an exact McNemar test on the same tasks does not tell from it "
         f"(p >= {SIGNIFICANCE}).",
         f"Success: in the goal region at some step within the horizon. Budget {one['budget']:g} "

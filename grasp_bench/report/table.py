@@ -45,7 +45,7 @@ def _rich_cell(cell: Cell | None, column: TableColumn, unit: str) -> Text:
     if cell is None:
         return Text(NOTHING)
     result = Text(_result(cell, column, unit), style="bold" if cell.best else "")
-    return result.append(f"\n{_uncertainty(cell)}", style="not bold dim")
+    return result.append(f"\n{_uncertainty(cell, column, unit)}", style="not bold dim")
 
 
 def _plain(table: ResultTable) -> str:
@@ -66,7 +66,8 @@ def _markdown(table: ResultTable) -> str:
                 line.append(NOTHING)
             else:
                 result = _result(cell, column, table.unit)
-                line.append(f"{f'**{result}**' if cell.best else result}<br>{_uncertainty(cell)}")
+                below = _uncertainty(cell, column, table.unit)
+                line.append(f"{f'**{result}**' if cell.best else result}<br>{below}")
             if column.published:
                 line.append(_published(column.published.get(row.horizon)))
         lines.append(_markdown_line(line))
@@ -95,7 +96,8 @@ def _latex(table: ResultTable) -> str:
             else:
                 result = _latex_text(_result(cell, column, table.unit))
                 bold = f"\\textbf{{{result}}}" if cell.best else result
-                line.append(f"{bold} {{\\scriptsize {_latex_text(_uncertainty(cell))}}}")
+                below = _latex_text(_uncertainty(cell, column, table.unit))
+                line.append(f"{bold} {{\\scriptsize {below}}}")
             if column.published:
                 line.append(_latex_text(_published(column.published.get(row.horizon))))
         lines.append(" & ".join(line) + " \\\\")
@@ -159,9 +161,13 @@ def _result(cell: Cell, column: TableColumn, unit: str) -> str:
     return f"{cell.rate:.1%} / {_time(cell.median_time, unit)}"
 
 
-def _uncertainty(cell: Cell) -> str:
+def _uncertainty(cell: Cell, column: TableColumn, unit: str) -> str:
     low, high = cell.success
-    return f"[{100 * low:.1f}, {100 * high:.1f}] n={cell.trials}"
+    success = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    if column.bound or cell.time is None:
+        return f"{success} n={cell.trials}"
+    fastest, slowest = (_time(value, unit).removesuffix(f" {unit}") for value in cell.time)
+    return f"{success} / [{fastest}, {slowest}] n={cell.trials}"
 
 
 def _published(cell: Published | None) -> str:

@@ -6,6 +6,7 @@ needed, which takes less time than reading them from a disk would.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -13,20 +14,19 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from envs.demonstrator import Style, demonstrate
 from envs.pusht import FloatArray
 from grasp_bench.errors import UserError
-
-Split = Literal["train", "held-out", "tune", "eval"]
-
-# First word of every seed. A split's random streams never meet another's.
-SPLIT_SEEDS: dict[Split, int] = {"train": 1, "held-out": 2, "tune": 3, "eval": 4}
+from grasp_bench.results import write_atomically
+from grasp_bench.seeds import DataSplit, episode_generator
 
 SHARD_EPISODES = 500
+DESCRIPTION_FILE = "dataset.json"
 
 # Planners ask about actions no demonstrator takes, so the training data holds some:
 # (share of episodes, style). Tasks are made with the plain style alone.
@@ -49,20 +49,21 @@ class Demonstrations:
     states: np.ndarray
     actions: np.ndarray
 
+    def fingerprint(self) -> str:
+        """SHA-256 of all numbers."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.states).data)
+        digest.update(np.ascontiguousarray(self.actions).data)
+        return digest.hexdigest()
 
-def episode_generator(split: Split, *key: int) -> np.random.Generator:
-    """The random stream of one episode of a split."""
-    return np.random.default_rng(np.random.SeedSequence((SPLIT_SEEDS[split], *key)))
 
-
-def _episode(split: Split, index: int, steps: int) -> tuple[FloatArray, FloatArray]:
+def _episode(split: DataSplit, index: int, steps: int) -> tuple[FloatArray, FloatArray]:
     rng = episode_generator(split, index)
     shares = [share for share, _ in TRAINING_STYLES]
     style = TRAINING_STYLES[int(rng.choice(len(shares), p=shares))][1]
     return demonstrate(rng, steps, style)
 
 
-def _write_shard(path: str, split: Split, first: int, count: int, steps: int) -> int:
+def _write_shard(path: str, split: DataSplit, first: int, count: int, steps: int) -> int:
     episodes = [_episode(split, first + i, steps) for i in range(count)]
     temporary = f"{path}.{os.getpid()}.tmp.npz"
     np.savez(
@@ -76,7 +77,7 @@ def _write_shard(path: str, split: Split, first: int, count: int, steps: int) ->
 
 def collect(
     folder: Path,
-    split: Split,
+    split: DataSplit,
     episodes: int,
     steps: int = 100,
     workers: int = 2,
@@ -86,7 +87,7 @@ def collect(
 
     Args:
         folder: where `shard-*.npz` and `dataset.json` go.
-        split: names the random streams; see SPLIT_SEEDS.
+        split: names the random streams.
         episodes: rounded up to whole shards of SHARD_EPISODES.
         steps: environment steps an episode.
         workers: processes.
@@ -97,15 +98,16 @@ def collect(
     """
     folder.mkdir(parents=True, exist_ok=True)
     description = {"split": split, "steps": steps, "shard_episodes": SHARD_EPISODES}
-    card = folder / "dataset.json"
-    if card.exists() and json.loads(card.read_text()) != description:
-        raise UserError(f"{folder} holds another dataset ({card.read_text()}): choose another")
-    card.write_text(json.dumps(description))
+    card = folder / DESCRIPTION_FILE
+    if not card.exists():
+        write_atomically(card, json.dumps(description).encode())
+    elif (found := _description(folder)) != description:
+        raise UserError(f"{folder} holds another dataset ({found}): choose another folder")
     shards = -(-episodes // SHARD_EPISODES)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = []
         for shard in range(shards):
-            path = folder / f"shard-{shard:05d}.npz"
+            path = _shard_path(folder, shard)
             if path.exists():
                 progress(SHARD_EPISODES)
                 continue
@@ -117,26 +119,55 @@ def collect(
             progress(future.result())
 
 
-def load_demonstrations(folder: Path, episodes: int | None = None) -> Demonstrations:
-    """Read the first `episodes` episodes of a dataset (all, if None).
+def load_demonstrations(
+    folder: Path, split: DataSplit, episodes: int | None = None
+) -> Demonstrations:
+    """Read the first `episodes` episodes of a split's dataset (all, if None).
 
     Raises:
-        UserError: no dataset there, or fewer episodes than asked for.
+        UserError: no dataset there, one of another split, a damaged one, or fewer episodes
+            than asked for.
     """
     paths = sorted(folder.glob("shard-*.npz"))
+    hint = f"run 'grasp-bench data collect --split {split} --out {folder}"
     if not paths:
-        raise UserError(
-            f"no demonstrations in {folder}: collect some with "
-            f"'grasp-bench data collect --out {folder}'"
-        )
+        raise UserError(f"no demonstrations in {folder}: {hint}'")
+    found = _description(folder).get("split")
+    if found != split:
+        raise UserError(f"{folder} holds {found} demonstrations, not {split} ones")
+    if paths[-1] != _shard_path(folder, len(paths) - 1):
+        raise UserError(f"{folder} misses a shard, as collecting was stopped: {hint}' again")
     wanted = len(paths) if episodes is None else -(-episodes // SHARD_EPISODES)
     if wanted > len(paths):
         raise UserError(
             f"{folder} holds {len(paths) * SHARD_EPISODES} episodes, {episodes} are needed: "
-            f"run 'grasp-bench data collect --out {folder} --episodes {episodes}'"
+            f"{hint} --episodes {episodes}'"
         )
-    shards = [np.load(path, allow_pickle=False) for path in paths[:wanted]]
+    shards = [_read_shard(path) for path in paths[:wanted]]
     return Demonstrations(
-        np.concatenate([s["states"] for s in shards])[:episodes],
-        np.concatenate([s["actions"] for s in shards])[:episodes],
+        np.concatenate([states for states, _ in shards])[:episodes],
+        np.concatenate([actions for _, actions in shards])[:episodes],
     )
+
+
+def _shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:05d}.npz"
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: collect into another folder") from error
+    if not isinstance(description, dict):
+        raise UserError(f"{path} does not describe a dataset: collect into another folder")
+    return description
+
+
+def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as shard:
+            return shard["states"], shard["actions"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path} is damaged: delete it and collect again") from error

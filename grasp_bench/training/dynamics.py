@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from envs.render import render
-from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.models.compact import CompactWorldModel, pixel_centres
 from grasp_bench.models.observation import PROPRIO_COLUMNS
+from grasp_bench.rollout import rollout
 from grasp_bench.training.data import Demonstrations
 from grasp_bench.training.loop import LossFunction
 
 _ENCODE_BATCH = 512
+DECODED_PIXELS = 512  # of a frame, per step
 
 
 @dataclass(frozen=True)
@@ -125,17 +127,15 @@ def dynamics_loss(
         episode = torch.randint(len(latents), (batch,), generator=generator)
         begin = torch.randint(last_start + 1, (batch,), generator=generator)
         noise = torch.randn(batch, latents.shape[-1], generator=generator).to(latents.device)
-        state = latents[episode, begin] + objective.input_noise * noise
-        errors = []
-        for t in range(objective.unroll):
-            state = model.step(state, actions[episode, begin + t])
-            errors.append(
-                functional.huber_loss(state, latents[episode, begin + t + 1], delta=objective.huber)
-            )
-        total = torch.stack(errors).mean()
-        return total, {
-            "first_step": round(float(errors[0].detach()), 6),
-            "last_step": round(float(errors[-1].detach()), 6),
+        steps = begin[:, None] + torch.arange(objective.unroll)
+        start = latents[episode, begin] + objective.input_noise * noise
+        predicted = rollout(model, start, actions[episode[:, None], steps])
+        target = latents[episode[:, None], steps + 1]
+        errors = functional.huber_loss(predicted, target, reduction="none", delta=objective.huber)
+        by_step = errors.detach().mean((0, 2))
+        return errors.mean(), {
+            "first_step": round(float(by_step[0]), 6),
+            "last_step": round(float(by_step[-1]), 6),
         }
 
     return loss
@@ -148,7 +148,7 @@ def decoder_loss(
     batch: int,
     seed: int,
 ) -> LossFunction:
-    """Pictures of encoded frames; what is not background weighs ten times as much."""
+    """Random pixels of encoded frames; what is not background weighs ten times as much."""
     device = model.visual_mean.device
     states = data.states.reshape(-1, data.states.shape[-1])
     chosen = np.random.default_rng(seed).choice(len(states), min(frames, len(states)), False)
@@ -161,13 +161,15 @@ def decoder_loss(
                 for i in range(0, len(pixels), _ENCODE_BATCH)
             ]
         )
-        latents = model.latent(points, torch.from_numpy(states[:, PROPRIO_COLUMNS]).to(device))
+    places = pixel_centres(model.config.image_size)[0]
+    colours = pixels.flatten(1, 2)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        rows = torch.randint(len(pixels), (batch,), generator=generator)
-        target = pixels[rows].to(device).float() / 255
+        rows = torch.randint(len(colours), (batch, 1), generator=generator)
+        chosen = torch.randint(len(places), (batch, DECODED_PIXELS), generator=generator)
+        target = colours[rows, chosen].to(device).float() / 255
         weight = 1 + 9 * (target.amin(-1, keepdim=True) < 0.98).float()
-        error = (weight * (model.decoder(latents[rows]) - target) ** 2).mean()
-        return error, {}
+        drawn = model.decoder(points[rows[:, 0]], places[chosen].to(device))
+        return (weight * (drawn - target) ** 2).mean(), {}
 
     return loss

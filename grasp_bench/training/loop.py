@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ def train(
         average = AveragedModel(module, multi_avg_fn=update)
     begin, seconds, curve = 0, 0.0, list[dict[str, float]]()
     if state_file.exists():
-        saved = torch.load(state_file, weights_only=True)
+        saved = _read_state(state_file)
         if saved["schedule"] != repr((schedule, seed)):
             raise UserError(
                 f"{state_file} was written with other settings: finish it with those, "
@@ -134,6 +135,14 @@ def train(
         module.load_state_dict(average.module.state_dict())
     module.eval()
     return Trained(seconds, curve)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        return state
+    except Exception as error:  # whatever a damaged archive makes torch raise
+        raise UserError(f"{path} is damaged: delete it to train this stage anew") from error
 
 
 def _learning_rate(schedule: Schedule, step: int) -> float:

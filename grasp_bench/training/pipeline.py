@@ -18,8 +18,9 @@ import torch
 
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
-from grasp_bench.models.checkpoint import save_checkpoint
+from grasp_bench.models.checkpoint import find_device, save_checkpoint
 from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.results import write_atomically
 from grasp_bench.training.data import Demonstrations, load_demonstrations
 from grasp_bench.training.dynamics import (
     decoder_loss,
@@ -100,19 +101,19 @@ def train_world_model(
         The checkpoint's card.
 
     Raises:
-        UserError: missing data, or `folder` belongs to another recipe.
+        UserError: missing data, no such device, or `folder` holds another run.
     """
-    data = load_demonstrations(data_folder, recipe.episodes)
-    held_out = load_demonstrations(held_out_folder)
+    target = find_device(device)
+    if output.suffix != ".safetensors":
+        raise UserError(f"--out {output}: a checkpoint's name ends in .safetensors")
+    data = load_demonstrations(data_folder, "train", recipe.episodes)
+    held_out = load_demonstrations(held_out_folder, "held-out")
+    output.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    recipe_file = folder / "recipe.json"
-    wanted = json.dumps(recipe.to_json(), indent=1)
-    if recipe_file.exists() and recipe_file.read_text() != wanted:
-        raise UserError(f"{folder} holds a run of another recipe: train into another folder")
-    recipe_file.write_text(wanted)
+    _agree(folder / "run.json", {"recipe": recipe.to_json(), "data": data.fingerprint()})
 
     torch.manual_seed(recipe.seed)
-    model = CompactWorldModel(recipe.architecture).to(torch.device(device))
+    model = CompactWorldModel(recipe.architecture).to(target)
     begin = time.monotonic()
     stages = {"encoder": train_encoder(model, recipe, data, folder, report)}
     report("latents", 0, 1, {})
@@ -145,7 +146,12 @@ def train_world_model(
         "supervision": SUPERVISION[recipe.objective],
         "command": command,
         "recipe": recipe.to_json(),
-        "data": {"episodes": len(data.states), "steps": data.actions.shape[1], "split": "train"},
+        "data": {
+            "episodes": len(data.states),
+            "steps": data.actions.shape[1],
+            "split": "train",
+            "sha256": data.fingerprint(),
+        },
         "normalisation": {
             name: value.tolist()
             for name, value in model.named_buffers()
@@ -158,3 +164,14 @@ def train_world_model(
         "curves": {name: stage.curve for name, stage in stages.items()},
     }
     return save_checkpoint(model, output, card)
+
+
+def _agree(path: Path, run: dict[str, Any]) -> None:
+    """Hold a run against the one its folder was begun with, or write it down in a new one."""
+    wanted = json.dumps(run, indent=1).encode()
+    if not path.exists():
+        write_atomically(path, wanted)
+    elif path.read_bytes() != wanted:
+        raise UserError(
+            f"{path.parent} holds a run of another recipe or data: train into another folder"
+        )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from envs.goal import wrapped_angle_error
 from grasp_bench.models.compact import CompactWorldModel
 from grasp_bench.models.observation import observe
+from grasp_bench.rollout import rollout
 from grasp_bench.training.data import Demonstrations
 
 PROBE_FRAMES = 20_000
@@ -115,14 +116,14 @@ def rollout_report(
     states = held_out.states[:episodes].astype(np.float64)
     actions = torch.from_numpy(held_out.actions[:episodes, : steps * skip])
     chunks = model.normalise_actions(actions.to(model.action_mean.device))
-    latent = model.encode(observe(states[:, 0], model))
+    start = model.encode(observe(states[:, 0], model))
+    predicted = rollout(model, start, chunks)
     report: dict[str, dict[str, float]] = {}
-    first = probe.read(latent)
-    for t in range(1, steps + 1):
-        latent = model.step(latent, chunks[:, t - 1])
-        if t in ROLLOUT_STEPS:
+    first = probe.read(start)
+    for t in ROLLOUT_STEPS:
+        if t <= steps:
             truth = states[:, t * skip]
-            errors = _summary(_errors(probe.read(latent), truth))
+            errors = _summary(_errors(probe.read(predicted[:, t - 1]), truth))
             floor = _summary(_errors(first, truth))
             report[str(t)] = errors | {f"copy_{k}": v for k, v in floor.items()}
     return report

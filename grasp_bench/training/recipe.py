@@ -14,7 +14,7 @@ from grasp_bench.training.loop import Schedule
 
 _ENCODER = Schedule(steps=2_000, batch=128, learning_rate=2e-3, average=0.995)
 _DYNAMICS = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
-_DECODER = Schedule(steps=2_500, batch=64, learning_rate=1e-3)
+_DECODER = Schedule(steps=6_000, batch=16, learning_rate=3e-3)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Recipe:
     architecture: CompactConfig = field(default_factory=CompactConfig)
     objective: Objective = "labels"
     pool_frames: int = 150_000
-    decoder_frames: int = 60_000
+    decoder_frames: int = 20_000
     episodes: int = 24_000
     encoder: Schedule = _ENCODER
     dynamics: Schedule = _DYNAMICS
@@ -62,7 +62,7 @@ RECIPES: dict[str, Recipe] = {
         episodes=500,
         encoder=Schedule(steps=150, batch=32, learning_rate=3e-3, warmup=20),
         dynamics=Schedule(steps=400, batch=128, learning_rate=2e-3, warmup=20),
-        decoder=Schedule(steps=20, batch=16, learning_rate=1e-3, warmup=5),
+        decoder=Schedule(steps=50, batch=16, learning_rate=1e-3, warmup=5),
     ),
 }
 

@@ -9,7 +9,8 @@ from grasp_bench.cli import main
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
 from grasp_bench.models.checkpoint import read_card
-from grasp_bench.training.data import collect, episode_generator, load_demonstrations
+from grasp_bench.seeds import episode_generator
+from grasp_bench.training.data import collect, load_demonstrations
 from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_labels
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
@@ -40,9 +41,11 @@ def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_
     with pytest.raises(UserError, match="another dataset"):
         collect(datasets / "train", "held-out", 500)
     with pytest.raises(UserError, match="500 episodes, 501 are needed"):
-        load_demonstrations(datasets / "train", 501)
+        load_demonstrations(datasets / "train", "train", 501)
+    with pytest.raises(UserError, match="holds train demonstrations, not held-out"):
+        load_demonstrations(datasets / "train", "held-out")
     with pytest.raises(UserError, match="no demonstrations"):
-        load_demonstrations(tmp_path)
+        load_demonstrations(tmp_path, "train")
 
 
 def test_splits_have_random_streams_of_their_own():
@@ -96,7 +99,7 @@ def test_an_interrupted_training_ends_bitwise_where_an_uninterrupted_one_does(tm
 
 
 def test_the_equivariance_objective_uses_no_labels_and_falls(datasets):
-    data = load_demonstrations(datasets / "train")
+    data = load_demonstrations(datasets / "train", "train")
     pool = FramePool(data.states[:, ::10].reshape(-1, 7)[:300], 64)
     pool.labels.fill_(float("nan"))
     torch.manual_seed(0)
