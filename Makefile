@@ -1,0 +1,74 @@
+# Everything runs in .venv, made on first use from the pinned constraints.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TRIALS ?= 50
+WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+# For a CPU-only torch: PIP_ARGS="--extra-index-url" and PyTorch's index of CPU wheels.
+PIP_ARGS ?=
+BUDGET ?= 5
+OUT ?= results/reproduce
+SMOKE := results/smoke
+
+# One thread a process: planning is batch 1, and two threads on a busy core only wait.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help env test test-slow lint types reproduce reproduce-smoke regression clean
+
+help:
+	@echo "make test             environment, lint, types, tests (under 10 minutes)"
+	@echo "make test-slow        the tests that take minutes each"
+	@echo "make reproduce-smoke  a small table in a few minutes"
+	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size)"
+	@echo "make regression       a deterministic sweep compared with the stored one"
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
+	touch $@
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+test-slow: env
+	$(BIN)/pytest -q -m slow
+
+# The paper's table. Stopping it is safe: the same command goes on where it was.
+SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS)
+PLANNERS := cem,gd,latco,grasp
+BOUNDS := zero,random,demo
+
+reproduce: env
+	@echo "4 planners x 5 horizons x $(TRIALS) tasks, at most $(BUDGET) planner seconds each:"
+	@echo "expect up to $$(( 20 * $(TRIALS) * $(BUDGET) / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
+	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) --horizons 40,50,60,70,80 \
+		--trials $(TRIALS) --budget $(BUDGET) --out $(OUT)
+	$(BIN)/grasp-bench table $(OUT) --format markdown -o $(OUT)/table.md
+	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
+	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv \
+		--figure $(OUT)/success.png
+	$(BIN)/grasp-bench table $(OUT)
+
+reproduce-smoke: env
+	@echo "4 planners x 2 horizons x 8 tasks, at most 2 planner seconds each: about 2 minutes."
+	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) --horizons 40,80 --trials 8 --budget 2 --out $(SMOKE)
+
+# Counted in candidates instead of seconds, so that machines agree.
+regression: env
+	rm -rf results/regression-now
+	$(SWEEP) --planners $(PLANNERS),demo --horizons 40 --trials 48 --clock iterations --budget 30 \
+		--out results/regression-now
+	$(BIN)/python scripts/check_regression.py results/regression results/regression-now
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
