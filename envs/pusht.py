@@ -163,13 +163,12 @@ def rollout(start_states: ArrayLike, actions: ArrayLike) -> FloatArray:
     return states
 
 
-def block_frame_to_world(points: ArrayLike, state: ArrayLike) -> FloatArray:
-    """Points [N, 2] of the block's frame in the workspace (px), for one state [7]."""
-    _, _, x, y, angle, _, _ = np.asarray(state, dtype=np.float64).tolist()
-    cos, sin = math.cos(angle), math.sin(angle)
-    rotation = np.array([[cos, -sin], [sin, cos]])
-    world: FloatArray = np.asarray(points, dtype=np.float64) @ rotation.T + (x, y)
-    return world
+def block_frame_to_world(points: ArrayLike, states: ArrayLike) -> FloatArray:
+    """Points [N, 2] of the block's frame in the workspace, [..., N, 2] px for states [..., 7]."""
+    x, y = np.moveaxis(np.asarray(points, dtype=np.float64), -1, 0)
+    state = np.asarray(states, dtype=np.float64)[..., None, :]
+    cos, sin = np.cos(state[..., 4]), np.sin(state[..., 4])
+    return np.stack([state[..., 2] + cos * x - sin * y, state[..., 3] + sin * x + cos * y], axis=-1)
 
 
 def distance_to_block(point: ArrayLike, state: ArrayLike) -> float:

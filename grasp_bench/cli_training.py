@@ -77,11 +77,9 @@ def make(
 
 
 def train(
-    recipe: Annotated[str, typer.Option(help="compact or smoke.")] = "compact",
-    objective: Annotated[
-        Literal["labels", "equivariance"] | None,
-        typer.Option(help="How the encoder learns; default: the recipe's."),
-    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="compact, equivariant (self-supervised) or smoke.")
+    ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
     held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(
         "data/held-out"
@@ -96,8 +94,6 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train a world model; the same command again resumes a stopped run."""
-    from dataclasses import replace
-
     import torch
 
     from grasp_bench.training.pipeline import train_world_model
@@ -105,8 +101,6 @@ def train(
 
     torch.set_num_threads(threads)
     chosen = get_recipe(recipe)
-    if objective is not None:
-        chosen = replace(chosen, objective=objective)
     with _progress() as progress:
         bars: dict[str, TaskID] = {}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from grasp_bench.errors import UserError
 from grasp_bench.results import read_results
 from grasp_bench.stats import mcnemar_p_value
 
@@ -19,6 +20,7 @@ SIGNIFICANCE = 0.05
 
 def main(base_path: Path, new_path: Path) -> int:
     base, new = read_results(base_path), read_results(new_path)
+    base = base[base["status"] == "ok"]
     failures = 0
     for (label, horizon), stored in base.groupby(["planner_label", "horizon"]):
         current = new[(new["planner_label"] == label) & (new["horizon"] == horizon)]
@@ -44,4 +46,10 @@ def main(base_path: Path, new_path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    if len(sys.argv) != 3:
+        sys.exit("usage: check_regression.py STORED NEW")
+    try:
+        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    except UserError as error:
+        print(f"check_regression: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -55,12 +55,6 @@ def test_counting_changes_no_number(meter):
     assert torch.equal(*gradients)
 
 
-def test_reset_begins_again(meter):
-    meter.step(torch.zeros(3, 4), torch.zeros(3, 2))
-    meter.reset()
-    assert (meter.rows_forward, meter.rows_backward) == (0, 0)
-
-
 def test_everything_else_is_the_wrapped_models(meter):
     assert isinstance(meter, WorldModel)
     assert (meter.frameskip, meter.action_dim, meter.latent_shape) == (1, 2, (4,))

@@ -29,11 +29,6 @@ class MeteredModel:
         self.rows_forward = 0
         self.rows_backward = 0
 
-    def reset(self) -> None:
-        """Both counts back to zero."""
-        self.rows_forward = 0
-        self.rows_backward = 0
-
     def step(self, state: Tensor, action: Tensor) -> Tensor:
         """The wrapped model's step, counted."""
         output = self._model.step(state, action)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from envs.pusht import WORKSPACE
+from envs.pusht import WORKSPACE, block_frame_to_world
 from envs.render import render
 from grasp_bench.models.encoder import KeypointEncoder, as_input, warp, warp_points
 from grasp_bench.training.loop import LossFunction
@@ -41,15 +41,7 @@ class EquivarianceWeights:
 
 def keypoint_labels(states: np.ndarray) -> np.ndarray:
     """The simulator's keypoints [N, 5, 2] (px) of states [N, 7]: agent, then the block's."""
-    points = np.array(BLOCK_KEYPOINTS)
-    cos, sin = np.cos(states[:, 4, None]), np.sin(states[:, 4, None])
-    block = np.stack(
-        [
-            states[:, 2, None] + cos * points[:, 0] - sin * points[:, 1],
-            states[:, 3, None] + sin * points[:, 0] + cos * points[:, 1],
-        ],
-        axis=-1,
-    )
+    block = block_frame_to_world(BLOCK_KEYPOINTS, states)
     return np.concatenate([states[:, None, :2], block], axis=1)
 
 

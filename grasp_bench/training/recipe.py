@@ -54,6 +54,14 @@ _COMPACT = Recipe()
 
 RECIPES: dict[str, Recipe] = {
     "compact": _COMPACT,
+    # The self-supervised encoder; docs/world-model.md says how far it gets.
+    "equivariant": replace(
+        _COMPACT,
+        architecture=CompactConfig(keypoints=8),
+        objective="equivariance",
+        pool_frames=60_000,
+        encoder=Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.99),
+    ),
     "smoke": replace(
         _COMPACT,
         architecture=CompactConfig(encoder_channels=32, width=64, blocks=2, decoder_width=32),

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from envs.pusht import rollout as simulate
+from grasp_bench.models import load_model, observe
+from grasp_bench.rollout import rollout
+from grasp_bench.tasks import load_tasks
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return load_model("pusht-compact")
+
+
+def test_its_card_says_what_a_user_must_know(loaded):
+    assert "labels" in loaded.card["supervision"]
+    assert {"recipe", "data", "normalisation", "held_out", "training_seconds", "curves"} <= set(
+        loaded.card
+    )
+    mlp = loaded.card["held_out"]["probes"]["mlp"]
+    assert mlp["block_px_rmse"] < 4
+    assert mlp["angle_deg_rmse"] < 4
+
+
+def test_it_follows_the_demonstrations_of_the_tuning_tasks_over_sixteen_steps(loaded):
+    model, tasks = loaded.model, load_tasks("tune", 80, 40).tasks
+    starts = np.stack([task.start_state for task in tasks])
+    actions = np.stack([task.demo_actions for task in tasks])
+    ends = model.encode(observe(simulate(starts, actions)[:, -1], model))
+    start = model.encode(observe(starts, model))
+    chunks = model.normalise_actions(torch.from_numpy(actions).float())
+    predicted = rollout(model, start, chunks)[:, -1]
+    copied = model.distance(start, ends).median()
+    assert model.distance(predicted, ends).median() < 0.1 * copied
+
+
+def test_its_pictures_look_like_the_simulators(loaded):
+    model, tasks = loaded.model, load_tasks("tune", 40, 20).tasks
+    observation = observe(np.stack([task.start_state for task in tasks]), model)
+    drawn = model.decode(model.encode(observation)).float()
+    white = torch.full_like(drawn, 255.0)
+    error = (drawn - observation.pixels).square().mean()
+    assert error < 0.3 * (white - observation.pixels).square().mean()
