@@ -3,7 +3,8 @@
     python scripts/tune_grid.py
 
 Every setting gets the same tasks and planner seconds. Stopping it is safe: the same
-command goes on. The winner of each planner is what `make reproduce` passes as `--set`.
+command goes on. The winner of each planner is what `make reproduce` passes as `--set`;
+a draw goes to the default.
 """
 
 from __future__ import annotations
