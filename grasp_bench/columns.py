@@ -29,7 +29,7 @@ TRIAL = (
     Column("task_id", _TEXT, "id of the task, which never changes"),
     Column("horizon", _INT, "H, environment steps between start and goal"),
     Column("planner", _TEXT, "registered name of the planner"),
-    Column("planner_label", _TEXT, "its name, with the hyperparameters that were overridden"),
+    Column("planner_label", _TEXT, "its name, with the hyperparameters that are not the defaults"),
     Column("planner_config", _TEXT, "all its hyperparameters, JSON"),
     Column("planner_config_sha256", _TEXT, "of planner_config"),
     Column("trial_seed", pa.uint64(), "of the trial's stream: master seed, task and planner"),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import threading
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from functools import partial
 from typing import Protocol
 
 import torch
 
 from grasp_bench.columns import Row
+from grasp_bench.processes import worker_pool
 from grasp_bench.worker import Assignment, WorkUnit, run_unit
 
 
@@ -47,60 +43,20 @@ class LocalProcesses:
         Raises:
             WorkerDiedError: a worker was killed, as by the system when memory runs out.
         """
-        context = get_context("spawn")
-        # We alone hold the writing end: it closes when we stop, and when we are killed.
-        lifeline, ours = context.Pipe(duplex=False)
-        pool = ProcessPoolExecutor(
-            self._assignment.workers,
-            mp_context=context,
-            initializer=_start_worker,
-            initargs=(lifeline, self._assignment.settings.threads),
-        )
+        prepare = partial(torch.set_num_threads, self._assignment.settings.threads)
         queue = iter(units)
         running: set[Future[list[Row]]] = set()
         try:
-            while True:
-                # One unit ahead per worker keeps all busy, and leaves little to stop.
-                free = 2 * self._assignment.workers - len(running)
-                with _deaf_to_interrupts():  # a worker is born when it is first needed
+            with worker_pool(self._assignment.workers, prepare) as pool:
+                while True:
+                    # One unit ahead per worker keeps all busy, and leaves little to stop.
+                    free = 2 * self._assignment.workers - len(running)
                     for unit in itertools.islice(queue, free):
                         running.add(pool.submit(run_unit, self._assignment, unit))
-                if not running:
-                    return
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
+                    if not running:
+                        return
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        yield future.result()
         except BrokenProcessPool as error:
             raise WorkerDiedError("a worker process died, perhaps for lack of memory") from error
-        finally:
-            ours.close()
-            pool.shutdown(cancel_futures=True)
-            lifeline.close()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started within ignore Ctrl-C, from their first moment on.
-
-    It reaches the whole process group; the parent decides what it means.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, ours)
-
-
-def _start_worker(lifeline: Connection, threads: int) -> None:
-    torch.set_num_threads(threads)
-    threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
-
-
-def _exit_with_parent(lifeline: Connection) -> None:
-    try:
-        lifeline.recv_bytes()
-    except (EOFError, OSError):
-        os._exit(1)

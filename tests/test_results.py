@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -200,3 +201,9 @@ def test_many_parts_are_compacted_on_the_way(tmp_path, make_row, make_settings, 
             folder.add([make_row(task_id=f"t{number}")])
         assert len(list(tmp_path.glob("parts/*"))) == 1
         assert len(task_ids(tmp_path)) == 7
+
+
+def test_the_documentation_names_every_column_as_the_schema_does():
+    text = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+    for column in COLUMNS:
+        assert f"| `{column.name}` | {column.type} | {column.description} |" in text

@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -22,6 +21,7 @@ import numpy as np
 from envs.demonstrator import Style, demonstrate
 from envs.pusht import FloatArray
 from grasp_bench.errors import UserError
+from grasp_bench.processes import worker_pool
 from grasp_bench.results import write_atomically
 from grasp_bench.seeds import DataSplit, episode_generator
 
@@ -65,12 +65,13 @@ def _episode(split: DataSplit, index: int, steps: int) -> tuple[FloatArray, Floa
 
 def _write_shard(path: str, split: DataSplit, first: int, count: int, steps: int) -> int:
     episodes = [_episode(split, first + i, steps) for i in range(count)]
-    temporary = f"{path}.{os.getpid()}.tmp.npz"
-    np.savez(
-        temporary,
-        states=np.stack([s for s, _ in episodes]).astype(np.float32),
-        actions=np.stack([a for _, a in episodes]).astype(np.float32),
-    )
+    temporary = f"{path}.tmp"  # a name that reading does not take for a shard
+    with open(temporary, "wb") as file:
+        np.savez(
+            file,
+            states=np.stack([s for s, _ in episodes]).astype(np.float32),
+            actions=np.stack([a for _, a in episodes]).astype(np.float32),
+        )
     os.replace(temporary, path)
     return count
 
@@ -104,7 +105,7 @@ def collect(
     elif (found := _description(folder)) != description:
         raise UserError(f"{folder} holds another dataset ({found}): choose another folder")
     shards = -(-episodes // SHARD_EPISODES)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         futures = []
         for shard in range(shards):
             path = _shard_path(folder, shard)
