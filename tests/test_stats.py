@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import CensoredData, binom, binomtest, bootstrap, ecdf
 
 from grasp_bench.stats import (
     bootstrap_median_interval,
+    detectable_difference,
+    detectable_paired_difference,
+    holm_adjusted,
     mcnemar_p_value,
     paired_difference_interval,
+    restricted_mean_time,
     solved_over_time,
     wilson_interval,
 )
@@ -85,3 +89,121 @@ def test_kaplan_meier_censored_at_one_budget_is_the_share_solved():
     curve = solved_over_time([1, 2, 5, 5], [True, True, False, False])
     assert curve.times.tolist() == [0, 1, 2]
     assert curve.solved.tolist() == [0, 0.25, 0.5]
+
+
+def test_kaplan_meier_is_scipys():
+    rng = np.random.default_rng(0)
+    times, solved = 0.01 + rng.exponential(size=300).round(2), rng.random(300) < 0.6
+    expected = ecdf(CensoredData(uncensored=times[solved], right=times[~solved])).cdf
+    curve = solved_over_time(times, solved)
+    assert curve.solved == pytest.approx(expected.evaluate(curve.times))
+    assert curve.at_risk.tolist() == [(times >= time).sum() for time in curve.times]
+    assert curve.events[1:].sum() == solved.sum()
+
+
+def test_kaplan_meier_without_a_success_stays_at_zero():
+    curve = solved_over_time([5, 5], [False, False])
+    assert curve.times.tolist() == [0]
+    assert curve.solved.tolist() == [0]
+
+
+# The acute myelogenous leukaemia data of Miller (1997), R's `survival::aml`.
+AML_MAINTAINED = ([9, 13, 13, 18, 23, 28, 31, 34, 45, 48, 161], [1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 0])
+AML_OTHERS = ([5, 5, 8, 8, 12, 16, 23, 27, 30, 33, 43, 45], [1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("data", "mean", "error"), [(AML_MAINTAINED, 52.65, 19.83), (AML_OTHERS, 22.71, 4.18)]
+)
+def test_restricted_mean_is_the_survival_packages(data, mean, error):
+    # R, print(survfit(Surv(time, status) ~ x, data = aml), print.rmean = TRUE), limit 161.
+    restricted = restricted_mean_time(*data, 161)
+    assert restricted.time == pytest.approx(mean, abs=0.005)
+    high = min(161, mean + 1.96 * error)
+    assert restricted.interval.high == pytest.approx(high, abs=0.05)
+
+
+def test_restricted_mean_censored_at_one_budget_is_the_mean_of_what_was_used():
+    restricted = restricted_mean_time([1, 2, 5, 5], [True, True, False, False], 5)
+    assert restricted.time == pytest.approx(np.mean([1, 2, 5, 5]))
+    assert restricted_mean_time([1, 2, 5, 5], [1, 1, 0, 0], 1.5).time == pytest.approx(1.375)
+
+
+def test_restricted_mean_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits, truth = 0, 1 - np.exp(-1)
+    for _ in range(500):
+        times = rng.exponential(size=60)
+        low, high = restricted_mean_time(np.minimum(times, 1.0), times < 1.0, 1.0).interval
+        hits += low <= truth <= high
+    assert 0.90 <= hits / 500 <= 0.98
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40, 61])
+def test_bootstrap_of_the_median_has_the_distribution_of_resampling(count):
+    values = np.random.default_rng(2).exponential(size=count)
+    fast = bootstrap_median_interval(values, np.random.default_rng(0), resamples=200_000)
+    draws = np.random.default_rng(1).integers(count, size=(50_000, count))
+    slow = np.percentile(np.median(values[draws], axis=1), [2.5, 97.5])
+    ranks = np.searchsorted(np.sort(values), [fast, slow])
+    assert np.abs(ranks[0] - ranks[1]).max() <= 1
+
+
+def test_paired_interval_is_scipys_bootstrap_of_the_mean_difference():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(100) < 0.6, rng.random(100) < 0.4
+    interval = paired_difference_interval(first, second, rng, resamples=20_000)
+    expected = bootstrap(
+        (first.astype(float) - second,), np.mean, method="percentile", n_resamples=20_000,
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert interval == pytest.approx((expected.low, expected.high), abs=0.011)
+
+
+@pytest.mark.parametrize("alternative", ["less", "greater"])
+def test_one_sided_mcnemar_is_the_one_sided_binomial_test(alternative):
+    one, two = np.array([1] * 9 + [0] * 3 + [1]), np.array([0] * 9 + [1] * 3 + [1])
+    expected = binomtest(9, 12, alternative=alternative).pvalue
+    assert mcnemar_p_value(one, two, alternative) == pytest.approx(expected)
+    assert mcnemar_p_value([1, 0], [1, 0], alternative) == 1.0
+
+
+def test_holm_matches_a_worked_example():
+    # R, p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm").
+    assert holm_adjusted([0.03, 0.01, 0.05, 0.02, 0.04]) == pytest.approx(
+        [0.09, 0.05, 0.09, 0.08, 0.09]
+    )
+    assert holm_adjusted([0.6, 0.7]) == [1.0, 1.0]
+    assert holm_adjusted([]) == []
+
+
+def test_detectable_paired_difference_inverts_the_published_sample_size():
+    # Chow, Shao and Wang (2008), McNemar's test: discordant cells 0.5 and 0.2 need 59 pairs.
+    assert detectable_paired_difference(58, 0.7) > 0.3 > detectable_paired_difference(59, 0.7)
+
+
+@pytest.mark.parametrize(("tasks", "discordance"), [(50, 0.3), (50, 0.0), (500, 0.2)])
+def test_detectable_paired_difference_is_found_about_as_often_as_it_says(tasks, discordance):
+    difference = detectable_paired_difference(tasks, discordance)
+    share = max(discordance, difference)
+    only_one = (share + difference) / 2 / share
+    power = 0.0
+    for count in range(tasks + 1):
+        split = np.arange(count + 1)
+        tails = np.minimum(binom.cdf(split, count, 0.5), binom.sf(split - 1, count, 0.5))
+        found = binom.pmf(split, count, only_one)[2 * tails < 0.05].sum()
+        power += binom.pmf(count, tasks, share) * found
+    assert 0.7 < power < 0.9
+
+
+def test_detectable_differences_fall_with_the_number_of_tasks():
+    found = [detectable_paired_difference(tasks, 0.3) for tasks in (1, 5, 50, 500)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] == 1.0
+
+
+def test_detectable_difference_inverts_the_published_sample_size():
+    # R, power.prop.test(p1 = 0.50, p2 = 0.75, power = 0.90): n = 76.7 a group.
+    found = detectable_difference(76.65, 0.75, power=0.9)
+    assert found == pytest.approx(0.25, abs=1e-3)
+    assert detectable_difference(2, 0.3) == 0.3
