@@ -7,17 +7,17 @@ due. Ground truth decides when a trial may end, never what its plan is.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grasp_bench.clock import CheckGrid, Clock, make_clock
+from grasp_bench.incumbent import Incumbent
 from grasp_bench.judge import Verdict, execute
 from grasp_bench.models import observe
 from grasp_bench.models.metered import MeteredModel
@@ -74,8 +74,7 @@ class _Attempt:
     """One problem of the batch while it is being planned."""
 
     task: Task
-    plan: Tensor | None = None
-    cost: float = math.inf
+    incumbent: Incumbent = field(default_factory=Incumbent)
     changed: bool = False
     checks: int = 0
     verdict: Verdict | None = None
@@ -84,11 +83,8 @@ class _Attempt:
     stopped_at: _Moment | None = None
 
     def consider(self, plan: Tensor, cost: float) -> None:
-        """Make a candidate [T, A] the incumbent if its model cost is the lowest so far."""
-        better = self.plan is None or cost < self.cost
-        # A plan that is not finite cannot be executed, one of unknown cost not be preferred.
-        if better and not math.isnan(cost) and bool(torch.isfinite(plan).all()):
-            self.plan, self.cost, self.changed = plan.clone(), cost, True
+        """Hold a candidate [T, A] against the incumbent."""
+        self.changed |= self.incumbent.consider(plan, cost)
 
     def judge(self, verdict: Verdict, moment: _Moment) -> None:
         """Take note of where executing the incumbent led."""
@@ -205,7 +201,7 @@ def _check(attempts: list[_Attempt], problem: Problem, moment: _Moment, may_stop
     running = [attempt for attempt in attempts if attempt.stopped_at is None]
     for attempt in running:
         attempt.checks += 1
-    changed = [(a, a.plan) for a in running if a.changed and a.plan is not None]
+    changed = [(a, plan) for a in running if a.changed and (plan := a.incumbent.plan) is not None]
     if not changed:
         return
     plans = torch.stack([plan for _, plan in changed]).to(problem.start.device)
@@ -268,15 +264,11 @@ def _outcome(
         blind_success=blind[0],
         blind_success_final=blind[1],
         blind_success_block=blind[2],
-        blind_cost_predicted=attempt.cost if committed else None,
+        blind_cost_predicted=attempt.incumbent.cost if committed else None,
         blind_cost_realised=realised if committed else None,
         blind_block_distance=committed.block_distance if committed else None,
         blind_block_angle_error=committed.block_angle_error if committed else None,
-        plan_sha256=None if attempt.plan is None else _sha256(attempt.plan),
+        plan_sha256=attempt.incumbent.sha256(),
         encode_seconds=encode_seconds,
         wall_seconds=wall_seconds,
     )
-
-
-def _sha256(plan: Tensor) -> str:
-    return hashlib.sha256(plan.contiguous().numpy().tobytes()).hexdigest()

@@ -84,8 +84,24 @@ def make_settings() -> Callable[..., RunSettings]:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained world model of the shipped architecture, small enough to plan in no time."""
+    return _save(_tiny_model(), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def responsive_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_checkpoint`, but actions change the next state, as they do after training."""
+    model = _tiny_model()
+    torch.nn.init.normal_(model.predictor.leave[-1].weight)
+    return _save(model, tmp_path_factory)
+
+
+def _tiny_model() -> CompactWorldModel:
     torch.manual_seed(0)
     config = CompactConfig(keypoints=2, encoder_channels=8, width=16, blocks=1, decoder_width=8)
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(CompactWorldModel(config), path, {})
+    return CompactWorldModel(config)
+
+
+def _save(model: CompactWorldModel, folders: pytest.TempPathFactory) -> Path:
+    path = folders.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(model, path, {})
     return path

@@ -1,0 +1,135 @@
+"""A trial's row is enough to plan it again, bit for bit."""
+
+import pandas as pd
+import pytest
+import torch
+
+from grasp_bench.errors import UserError
+from grasp_bench.models import load_model
+from grasp_bench.recreate import agreement, find_trial, plan_again, recreate, row_of
+from grasp_bench.results import read_results, write_rows
+from grasp_bench.sweep import planner_spec
+from grasp_bench.tasks import load_tasks
+from grasp_bench.worker import Assignment, WorkUnit, run_unit
+
+HORIZON = 20
+PLANNERS = {
+    "cem": {"samples": "16", "elites": "4"},
+    "gd": {"optimiser": "adam", "lr": "0.2"},
+    "latco": {},
+    "grasp": {"sync_every": "5", "yield_every": "5"},
+    "random": {},
+    "demo": {},
+}
+
+
+@pytest.fixture
+def run(responsive_checkpoint, make_settings, tmp_path):
+    """The results of some planners on the first task, as a sweep would leave them."""
+
+    def run(*planners, **values):
+        settings = make_settings(
+            model_sha256=load_model(str(responsive_checkpoint)).sha256,
+            task_set_sha256=load_tasks("eval", HORIZON, 1).sha256,
+            **values,
+        )
+        assignment = Assignment(str(responsive_checkpoint), settings, workers=1)
+        rows = [
+            row
+            for name in planners
+            for row in run_unit(
+                assignment,
+                WorkUnit(planner_spec(name, PLANNERS[name]), HORIZON, 0, settings.batch),
+            )
+        ]
+        write_rows(tmp_path / "trials.parquet", rows)
+        return read_results(tmp_path / "trials.parquet")
+
+    return run
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_every_planners_plan_comes_back_bit_for_bit(run, responsive_checkpoint, planner):
+    row = row_of(run(planner, stop="never"), 0)
+    trial = recreate(row, str(responsive_checkpoint))
+    seen = []
+    again = plan_again(trial, seen.append)
+    assert again.agrees
+    assert "bit for bit" in agreement(trial, again)
+    assert len(seen) == row["candidates"]
+    assert again.cost == row["blind_cost_predicted"]
+    assert again.verdict.success == row["blind_success"]
+    assert again.verdict.block_distance == row["blind_block_distance"]
+    steps = HORIZON // trial.problem.model.frameskip
+    if planner in ("latco", "grasp"):
+        assert again.virtual_states.shape == (steps - 1, *trial.problem.model.latent_shape)
+    else:
+        assert again.virtual_states is None
+
+
+def test_a_wall_clock_trial_comes_back_though_this_time_is_another(run, responsive_checkpoint):
+    trials = run("grasp", clock="wall", budget=0.3, check_first=0.02, stop="first-success")
+    again = plan_again(recreate(row_of(trials, 0), str(responsive_checkpoint)))
+    assert again.agrees
+
+
+def test_the_callers_thread_count_is_left_alone(run, responsive_checkpoint):
+    before = torch.get_num_threads()
+    plan_again(recreate({**row_of(run("cem"), 0), "threads": 2}, str(responsive_checkpoint)))
+    assert torch.get_num_threads() == before
+
+
+def test_a_plan_that_differs_is_told_with_what_may_have_made_it(run, responsive_checkpoint):
+    row = row_of(run("cem"), 0) | {"plan_sha256": "0" * 64, "torch_version": "1.0"}
+    trial = recreate(row, str(responsive_checkpoint))
+    again = plan_again(trial)
+    assert not again.agrees
+    assert "torch_version 1.0 then" in agreement(trial, again)
+    other_seed = recreate(row | {"master_seed": 1}, str(responsive_checkpoint))
+    assert plan_again(other_seed).plan_sha256 != again.plan_sha256
+
+
+def test_a_batched_trial_is_planned_alone_and_says_so(run, responsive_checkpoint):
+    row = row_of(run("grasp", batch=3), 1) | {"plan_sha256": "0" * 64}
+    trial = recreate(row, str(responsive_checkpoint))
+    assert "planned in a batch of 3, now alone" in agreement(trial, plan_again(trial))
+
+
+def test_the_weights_are_found_by_their_hash_or_asked_for(run, responsive_checkpoint, monkeypatch):
+    row = row_of(run("demo"), 0)
+    with pytest.raises(UserError, match="give its checkpoint with --model"):
+        recreate(row)
+    with pytest.raises(UserError, match="holds other weights"):
+        recreate(row, "pusht-compact")
+    from grasp_bench.models import checkpoint
+
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_FOLDERS", (responsive_checkpoint.parent,))
+    renamed = recreate(row | {"model": "called something else"})
+    assert renamed.model.sha256 == row["model_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"status": "error"}, "ended in an error"),
+        ({"task_set_sha256": "f" * 64}, "another eval task set"),
+        ({"candidates": 0}, "had no plan within its budget"),
+    ],
+)
+def test_rows_without_a_plan_here_are_refused(run, responsive_checkpoint, values, sentence):
+    row = row_of(run("demo"), 0) | values
+    with pytest.raises(UserError, match=sentence):
+        plan_again(recreate(row, str(responsive_checkpoint)))
+
+
+def test_trials_are_found_by_key_or_pattern():
+    trials = pd.DataFrame(
+        {"trial_key": ["grasp-1-h80-0003", "grasp-1-h80-0004", "cem[2]-h80-0003"]}
+    )
+    assert find_trial(trials, "grasp-1-h80-0003")["trial_key"] == "grasp-1-h80-0003"
+    assert find_trial(trials, "grasp-*-0004")["trial_key"] == "grasp-1-h80-0004"
+    assert find_trial(trials, "cem[2]-h80-0003")["trial_key"] == "cem[2]-h80-0003"
+    with pytest.raises(UserError, match="2 trials fit"):
+        find_trial(trials, "grasp-*")
+    with pytest.raises(UserError, match="did you mean 'grasp-1-h80-0003'"):
+        find_trial(trials, "grasp-1-h80-003")
