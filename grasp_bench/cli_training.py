@@ -78,7 +78,7 @@ def make(
 
 def train(
     recipe: Annotated[
-        str, typer.Option(help="compact, equivariant (self-supervised) or smoke.")
+        str, typer.Option(help="compact, equivariant, patch, smoke or patch-smoke.")
     ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
     held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(

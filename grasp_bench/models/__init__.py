@@ -8,13 +8,18 @@ from grasp_bench.models.checkpoint import (
     save_checkpoint,
 )
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.observation import observe
+from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 
 __all__ = [
     "CompactConfig",
     "CompactWorldModel",
+    "LatentWorldModel",
     "LoadedModel",
     "ModelSummary",
+    "PatchConfig",
+    "PatchWorldModel",
     "list_models",
     "load_model",
     "observe",

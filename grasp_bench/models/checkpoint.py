@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from safetensors.torch import save as save_tensors
 
 from grasp_bench.errors import UserError
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import WorldModel
 
@@ -50,11 +53,17 @@ class LoadedModel:
     card: dict[str, Any]
 
 
+# Untrained models of the shipped architectures, by the kind and architecture a card names.
+BUILDERS: dict[str, Callable[[dict[str, Any]], LatentWorldModel]] = {
+    CompactWorldModel.kind: lambda given: CompactWorldModel(CompactConfig(**given)),
+    PatchWorldModel.kind: lambda given: PatchWorldModel(PatchConfig(**given)),
+}
+
 # Installed packages add world models here: a callable of the device that returns a LoadedModel.
 PLUGIN_MODELS: Registry[Any] = Registry("world model", "grasp_bench.world_models")
 
 
-def save_checkpoint(model: CompactWorldModel, path: Path, card: dict[str, Any]) -> dict[str, Any]:
+def save_checkpoint(model: LatentWorldModel, path: Path, card: dict[str, Any]) -> dict[str, Any]:
     """Write `path` (`.safetensors`) and its card; returns the whole card.
 
     Args:
@@ -66,7 +75,7 @@ def save_checkpoint(model: CompactWorldModel, path: Path, card: dict[str, Any]) 
     digest = hashlib.sha256(weights).hexdigest()
     full_card = {
         "card_version": CARD_VERSION,
-        "kind": "compact",
+        "kind": model.kind,
         "architecture": model.config.to_json(),
         **card,
         "sha256": digest,
@@ -185,7 +194,7 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             f"SHA-256 {digest[:12]} instead of {str(card.get('sha256'))[:12]}"
         )
     try:
-        model = CompactWorldModel(CompactConfig(**card["architecture"]))
+        model = BUILDERS[card["kind"]](card["architecture"])
         model.load_state_dict(load_tensors(data))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

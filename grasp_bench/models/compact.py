@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from envs.pusht import ACTION_DIM, WORKSPACE
+from envs.pusht import WORKSPACE
 from grasp_bench.models.encoder import IMAGE_SIZE, KeypointEncoder
-from grasp_bench.types import Observation
+from grasp_bench.models.latent import LatentWorldModel
 
-PROPRIO_DIM = 4
 DECODER_SCALE = 64.0  # px; brings the decoder's inputs near one
 
 
@@ -104,69 +103,27 @@ class PictureDecoder(nn.Module):
         return colour
 
 
-class CompactWorldModel(nn.Module):
-    """A world model whose latent is the encoder's keypoints beside proprioception.
+class CompactWorldModel(LatentWorldModel):
+    """A world model whose visual features are the encoder's 2 K keypoint coordinates, in px."""
 
-    z = (2 K keypoint coordinates, agent x, y, vx, vy), all standardised. The goal cost is
-    the mean squared error of the visual part plus that of the proprioceptive part, as in
-    DINO-WM.
-    """
-
-    action_mean: Tensor
-    action_std: Tensor
-    visual_mean: Tensor
-    visual_std: Tensor
-    proprio_mean: Tensor
-    proprio_std: Tensor
+    kind = "compact"
 
     def __init__(self, config: CompactConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.frameskip = config.frameskip
-        self.image_size = config.image_size
-        self.action_dim = config.frameskip * ACTION_DIM
-        self.visual_dim = 2 * config.keypoints
-        self.latent_shape: tuple[int, ...] = (self.visual_dim + PROPRIO_DIM,)
+        super().__init__(config, 2 * config.keypoints)
         self.encoder = KeypointEncoder(config.keypoints, config.encoder_channels)
         self.predictor = ResidualPredictor(
             self.latent_shape[0], self.action_dim, config.width, config.blocks
         )
         self.decoder = PictureDecoder(config.keypoints, config.decoder_width)
-        for name, width in (
-            ("action", ACTION_DIM),
-            ("visual", self.visual_dim),
-            ("proprio", PROPRIO_DIM),
-        ):
-            self.register_buffer(f"{name}_mean", torch.zeros(width))
-            self.register_buffer(f"{name}_std", torch.ones(width))
 
-    def encode(self, observation: Observation) -> Tensor:
-        """Latents [B, D] of B observations."""
-        device = self.visual_mean.device
-        keypoints = self.keypoints(observation.pixels.to(device))
-        return self.latent(keypoints, observation.proprio.to(device))
-
-    def keypoints(self, pixels: Tensor) -> Tensor:
-        """Keypoints [B, K, 2] in px of the workspace."""
+    def features(self, pixels: Tensor) -> Tensor:
+        """Keypoints [B, 2 K] in px of the workspace, point by point."""
         points: Tensor = self.encoder(pixels)[0]
-        return (points + 1.0) * (WORKSPACE / 2)
+        return ((points + 1.0) * (WORKSPACE / 2)).flatten(-2)
 
-    def latent(self, keypoints: Tensor, proprio: Tensor) -> Tensor:
-        """Latents [..., D] from keypoints [..., K, 2] (px) and proprioception [..., 4]."""
-        visual = (keypoints.flatten(-2) - self.visual_mean) / self.visual_std
-        return torch.cat([visual, (proprio - self.proprio_mean) / self.proprio_std], dim=-1)
-
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        """F(s, a): [..., D] and [..., A] to [..., D]."""
-        following: Tensor = self.predictor(state, action)
-        return following
-
-    def distance(self, state: Tensor, goal: Tensor) -> Tensor:
-        """Mean squared visual error plus mean squared proprioceptive error, [...]."""
-        squared = (state - goal) ** 2
-        visual, proprio = squared[..., : self.visual_dim], squared[..., self.visual_dim :]
-        error: Tensor = visual.mean(-1) + proprio.mean(-1)
-        return error
+    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """One scale for all coordinates, so that the latent keeps the picture's geometry."""
+        return features.mean(0), features.std(0).mean()
 
     def decode(self, state: Tensor) -> Tensor:
         """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
@@ -175,16 +132,6 @@ class CompactWorldModel(nn.Module):
         keypoints = visual.reshape(len(state), -1, 2)
         picture: Tensor = self.decoder(keypoints, pixel_centres(size).to(state))
         return (picture.clamp(0, 1) * 255).round().to(torch.uint8).reshape(-1, size, size, 3)
-
-    def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Environment actions [..., T * frameskip, 2] to model actions [..., T, A]."""
-        scaled = (actions - self.action_mean) / self.action_std
-        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
-
-    def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Model actions [..., T, A] to environment actions [..., T * frameskip, 2]."""
-        unstacked = actions.reshape(*actions.shape[:-2], -1, ACTION_DIM)
-        return unstacked * self.action_std + self.action_mean
 
 
 def pixel_centres(size: int) -> Tensor:

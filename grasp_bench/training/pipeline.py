@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from envs.render import render
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
 from grasp_bench.models.checkpoint import find_device, save_checkpoint
 from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.patch import PatchWorldModel
 from grasp_bench.results import write_atomically
 from grasp_bench.training.data import Demonstrations, load_demonstrations
-from grasp_bench.training.dynamics import (
-    decoder_loss,
-    dynamics_loss,
-    encode_episodes,
-    set_statistics,
-)
+from grasp_bench.training.decoder import decoder_loss
+from grasp_bench.training.dynamics import dynamics_loss, encode_episodes, set_statistics
 from grasp_bench.training.encoder import FramePool, equivariance_loss, supervised_loss
 from grasp_bench.training.loop import Trained, train
 from grasp_bench.training.probes import model_report
-from grasp_bench.training.recipe import Recipe
+from grasp_bench.training.recipe import CompactRecipe, PatchRecipe, Recipe
+from grasp_bench.training.vision import Autoencoder, masked_prediction_loss
 
 # Stage, step, steps, losses.
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -40,6 +40,7 @@ SUPERVISION = {
     "labels": "the encoder was trained on the simulator's keypoints as labels; "
     "planning uses pixels and proprioception only",
     "equivariance": "self-supervised: the encoder was trained on pixels alone",
+    "masking": "self-supervised: the encoder was trained on pixels alone, by masked prediction",
 }
 
 
@@ -47,18 +48,22 @@ def _silent(stage: str, step: int, steps: int, losses: dict[str, float]) -> None
     pass
 
 
+def _random_frames(recipe: CompactRecipe | PatchRecipe, data: Demonstrations) -> np.ndarray:
+    states = data.states.reshape(-1, data.states.shape[-1])
+    rng = np.random.default_rng(recipe.seed)
+    rows = rng.choice(len(states), min(recipe.pool_frames, len(states)), replace=False)
+    return np.asarray(states[np.sort(rows)])
+
+
 def train_encoder(
     model: CompactWorldModel,
-    recipe: Recipe,
+    recipe: CompactRecipe,
     data: Demonstrations,
     folder: Path,
     report: Report = _silent,
 ) -> Trained:
-    """Stage 1, in place."""
-    states = data.states.reshape(-1, data.states.shape[-1])
-    rng = np.random.default_rng(recipe.seed)
-    rows = np.sort(rng.choice(len(states), min(recipe.pool_frames, len(states)), replace=False))
-    pool = FramePool(states[rows], recipe.architecture.image_size)
+    """The compact model's encoder, in place, from labels or by equivariance."""
+    pool = FramePool(_random_frames(recipe, data), model.image_size)
     model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batch = recipe.encoder.batch
     if recipe.objective == "labels":
@@ -71,12 +76,96 @@ def train_encoder(
         recipe.encoder,
         folder / "encoder.pt",
         recipe.seed,
-        lambda step, steps, losses: report("encoder", step, steps, losses),
+        _named(report, "encoder"),
     )
 
 
+def train_vision(
+    model: PatchWorldModel,
+    recipe: PatchRecipe,
+    data: Demonstrations,
+    folder: Path,
+    report: Report = _silent,
+) -> Trained:
+    """The patch model's encoder and decoder, in place, by masked prediction."""
+    pixels = torch.from_numpy(render(_random_frames(recipe, data), model.image_size))
+    autoencoder = Autoencoder(model.encoder, model.decoder)
+    autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return train(
+        autoencoder,
+        masked_prediction_loss(autoencoder, pixels, recipe.vision.batch, recipe.masking),
+        recipe.vision,
+        folder / "vision.pt",
+        recipe.seed,
+        _named(report, "vision"),
+    )
+
+
+def train_dynamics(
+    model: LatentWorldModel, recipe: Recipe, data: Demonstrations, folder: Path, report: Report
+) -> Trained:
+    """The predictor, in place, on latents that are encoded once and kept in `folder`."""
+    report("latents", 0, 1, {})
+    episodes = encode_episodes(model, data, folder / "latents.npz", recipe.seed)
+    set_statistics(model, episodes)
+    report("latents", 1, 1, {})
+    return train(
+        model.predictor,
+        dynamics_loss(model, episodes, recipe.dynamics.batch, recipe.rollout),
+        recipe.dynamics,
+        folder / "dynamics.pt",
+        recipe.seed + 1,
+        _named(report, "dynamics"),
+    )
+
+
+def train_decoder(
+    model: CompactWorldModel,
+    recipe: CompactRecipe,
+    data: Demonstrations,
+    folder: Path,
+    report: Report,
+) -> Trained:
+    """The compact model's decoder, in place."""
+    seed, schedule = recipe.seed + 2, recipe.decoder
+    return train(
+        model.decoder,
+        decoder_loss(model, data, recipe.decoder_frames, schedule.batch, seed),
+        schedule,
+        folder / "decoder.pt",
+        seed,
+        _named(report, "decoder"),
+    )
+
+
+def _named(report: Report, stage: str) -> Callable[[int, int, dict[str, float]], None]:
+    return lambda step, steps, losses: report(stage, step, steps, losses)
+
+
+def _train_compact(
+    recipe: CompactRecipe, device: torch.device, data: Demonstrations, folder: Path, report: Report
+) -> tuple[CompactWorldModel, str, dict[str, Trained]]:
+    model = CompactWorldModel(recipe.architecture).to(device)
+    stages = {
+        "encoder": train_encoder(model, recipe, data, folder, report),
+        "dynamics": train_dynamics(model, recipe, data, folder, report),
+        "decoder": train_decoder(model, recipe, data, folder, report),
+    }
+    return model, SUPERVISION[recipe.objective], stages
+
+
+def _train_patch(
+    recipe: PatchRecipe, device: torch.device, data: Demonstrations, folder: Path, report: Report
+) -> tuple[PatchWorldModel, str, dict[str, Trained]]:
+    model = PatchWorldModel(recipe.architecture).to(device)
+    stages = {"vision": train_vision(model, recipe, data, folder, report)}
+    model.encoder.requires_grad_(False)
+    stages["dynamics"] = train_dynamics(model, recipe, data, folder, report)
+    return model, SUPERVISION["masking"], stages
+
+
 def train_world_model(
-    recipe: Recipe,
+    recipe: CompactRecipe | PatchRecipe,
     data_folder: Path,
     held_out_folder: Path,
     folder: Path,
@@ -85,7 +174,7 @@ def train_world_model(
     device: str = "cpu",
     report: Report = _silent,
 ) -> dict[str, Any]:
-    """Train a compact world model and write its checkpoint; resumable.
+    """Train a world model and write its checkpoint; resumable.
 
     Args:
         recipe: what to train.
@@ -113,37 +202,18 @@ def train_world_model(
     _agree(folder / "run.json", {"recipe": recipe.to_json(), "data": data.fingerprint()})
 
     torch.manual_seed(recipe.seed)
-    model = CompactWorldModel(recipe.architecture).to(target)
     begin = time.monotonic()
-    stages = {"encoder": train_encoder(model, recipe, data, folder, report)}
-    report("latents", 0, 1, {})
-    episodes = encode_episodes(model, data, folder / "latents.npz", recipe.seed)
-    set_statistics(model, episodes)
-    report("latents", 1, 1, {})
-    stages["dynamics"] = train(
-        model.predictor,
-        dynamics_loss(model, episodes, recipe.dynamics.batch, recipe.rollout),
-        recipe.dynamics,
-        folder / "dynamics.pt",
-        recipe.seed + 1,
-        lambda step, steps, losses: report("dynamics", step, steps, losses),
-    )
-    stages["decoder"] = train(
-        model.decoder,
-        decoder_loss(
-            model, data, recipe.decoder_frames, recipe.decoder.batch, seed=recipe.seed + 2
-        ),
-        recipe.decoder,
-        folder / "decoder.pt",
-        recipe.seed + 2,
-        lambda step, steps, losses: report("decoder", step, steps, losses),
-    )
+    model: LatentWorldModel
+    if isinstance(recipe, PatchRecipe):
+        model, supervision, stages = _train_patch(recipe, target, data, folder, report)
+    else:
+        model, supervision, stages = _train_compact(recipe, target, data, folder, report)
     report("evaluation", 0, 1, {})
     model.eval().requires_grad_(False)
     evaluation = model_report(model, data, held_out)
     report("evaluation", 1, 1, {})
     card = {
-        "supervision": SUPERVISION[recipe.objective],
+        "supervision": supervision,
         "command": command,
         "recipe": recipe.to_json(),
         "data": {

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.goal import wrapped_angle_error
-from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.observation import observe
 from grasp_bench.rollout import rollout
 from grasp_bench.training.data import Demonstrations
@@ -32,7 +32,7 @@ def _targets(states: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def _encode(model: CompactWorldModel, states: np.ndarray) -> Tensor:
+def _encode(model: LatentWorldModel, states: np.ndarray) -> Tensor:
     parts = [model.encode(observe(states[i : i + 500], model)) for i in range(0, len(states), 500)]
     return torch.cat(parts).cpu()
 
@@ -105,7 +105,7 @@ def _summary(errors: dict[str, np.ndarray]) -> dict[str, float]:
 
 @torch.no_grad()
 def rollout_report(
-    model: CompactWorldModel, probe: Probe, held_out: Demonstrations, episodes: int = 500
+    model: LatentWorldModel, probe: Probe, held_out: Demonstrations, episodes: int = 500
 ) -> dict[str, dict[str, float]]:
     """Open-loop errors after 1 to 16 model steps under the demonstrations' own actions.
 
@@ -130,7 +130,7 @@ def rollout_report(
 
 
 def model_report(
-    model: CompactWorldModel, train: Demonstrations, held_out: Demonstrations
+    model: LatentWorldModel, train: Demonstrations, held_out: Demonstrations
 ) -> dict[str, Any]:
     """Probe and open-loop errors (px and degrees), as they stand in a checkpoint's card.
 

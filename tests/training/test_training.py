@@ -149,6 +149,18 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(datasets,
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
+def test_a_patch_smoke_run_ends_below_the_copy_floor_and_loads(datasets, tmp_path):
+    path = tmp_path / "patch.safetensors"
+    recipe = get_recipe("patch-smoke")
+    folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
+    card = train_world_model(recipe, *folders, path, "a test")
+    first_step = card["held_out"]["open_loop"]["1"]
+    assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
+    assert "masked prediction" in card["supervision"]
+    assert card["curves"]["vision"][-1]["loss"] < card["curves"]["vision"][0]["loss"]
+    assert load_model(str(path)).model.latent_shape == (8 * 8 * 8 + 4,)
+
+
 def test_bad_input_to_training_is_a_sentence_and_exit_code_2(tmp_path, capsys):
     nowhere = ["--data", str(tmp_path / "nowhere"), "--run", str(tmp_path / "run")]
     assert grasp_bench("train", *nowhere) == 2

@@ -1,0 +1,115 @@
+"""What all shipped world models share: z = (visual features, proprioception), standardised."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from envs.pusht import ACTION_DIM
+from grasp_bench.types import Observation
+
+PROPRIO_DIM = 4
+
+
+class LatentConfig(Protocol):
+    """The architecture of a latent world model, a frozen dataclass."""
+
+    @property
+    def frameskip(self) -> int:
+        """Environment steps per model step."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Width of the pictures the encoder takes."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the checkpoint's card."""
+        ...
+
+
+class LatentWorldModel(nn.Module, ABC):
+    """A world model on visual features of a picture beside proprioception.
+
+    z = (V visual features, agent x, y, vx, vy), all standardised. The goal cost is the
+    mean squared error of the visual part plus that of the proprioceptive part, as in
+    DINO-WM. Subclasses say what the features are and how they are drawn.
+
+    Attributes:
+        kind: the architecture's name in a checkpoint's card.
+        feature_dtype: precise enough to keep features in between stages of training.
+        predictor: F(z, a) on [..., D] and [..., A].
+        visual_dim: V.
+    """
+
+    kind: ClassVar[str]
+    feature_dtype: ClassVar[torch.dtype] = torch.float32
+    predictor: nn.Module
+    action_mean: Tensor
+    action_std: Tensor
+    visual_mean: Tensor
+    visual_std: Tensor
+    proprio_mean: Tensor
+    proprio_std: Tensor
+
+    def __init__(self, config: LatentConfig, visual_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.frameskip = config.frameskip
+        self.image_size = config.image_size
+        self.action_dim = config.frameskip * ACTION_DIM
+        self.visual_dim = visual_dim
+        self.latent_shape: tuple[int, ...] = (visual_dim + PROPRIO_DIM,)
+        for name, width in (
+            ("action", ACTION_DIM),
+            ("visual", visual_dim),
+            ("proprio", PROPRIO_DIM),
+        ):
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_std", torch.ones(width))
+
+    @abstractmethod
+    def features(self, pixels: Tensor) -> Tensor:
+        """Visual features [B, V], not yet standardised, of pictures [B, S, S, 3] uint8."""
+
+    @abstractmethod
+    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean [V] and scale ([V] or one number) that standardise features [N, V]."""
+
+    def encode(self, observation: Observation) -> Tensor:
+        """Latents [B, D] of B observations."""
+        device = self.visual_mean.device
+        features = self.features(observation.pixels.to(device))
+        return self.latent(features, observation.proprio.to(device))
+
+    def latent(self, features: Tensor, proprio: Tensor) -> Tensor:
+        """Latents [..., D] from features [..., V] and proprioception [..., 4]."""
+        visual = (features - self.visual_mean) / self.visual_std
+        return torch.cat([visual, (proprio - self.proprio_mean) / self.proprio_std], dim=-1)
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """F(s, a): [..., D] and [..., A] to [..., D]."""
+        following: Tensor = self.predictor(state, action)
+        return following
+
+    def distance(self, state: Tensor, goal: Tensor) -> Tensor:
+        """Mean squared visual error plus mean squared proprioceptive error, [...]."""
+        return self.mean_parts((state - goal) ** 2)
+
+    def mean_parts(self, errors: Tensor) -> Tensor:
+        """The mean of errors [..., D] over the visual part plus that over the rest, [...]."""
+        return errors[..., : self.visual_dim].mean(-1) + errors[..., self.visual_dim :].mean(-1)
+
+    def normalise_actions(self, actions: Tensor) -> Tensor:
+        """Environment actions [..., T * frameskip, 2] to model actions [..., T, A]."""
+        scaled = (actions - self.action_mean) / self.action_std
+        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
+
+    def denormalise_actions(self, actions: Tensor) -> Tensor:
+        """Model actions [..., T, A] to environment actions [..., T * frameskip, 2]."""
+        unstacked = actions.reshape(*actions.shape[:-2], -1, ACTION_DIM)
+        return unstacked * self.action_std + self.action_mean

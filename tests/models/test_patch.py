@@ -1,0 +1,79 @@
+import pytest
+import torch
+
+from grasp_bench.models import PatchConfig, PatchWorldModel, observe
+from grasp_bench.models.encoder import as_input
+from grasp_bench.models.vision import PatchEncoder
+from grasp_bench.types import WorldModel
+from tests.models.test_compact import states
+
+TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, width=8, blocks=1, path_width=8)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = PatchWorldModel(TINY)
+    torch.nn.init.normal_(model.predictor.leave.weight, std=0.1)
+    return model.eval().requires_grad_(False)
+
+
+def test_it_is_a_world_model_of_tokens(model):
+    assert isinstance(model, WorldModel)
+    assert model.latent_shape == (8 * 8 * 3 + 4,)
+    state = torch.randn(2, 5, 196)
+    tokens = model.tokens(state)
+    assert tokens.shape == (2, 5, 64, 3)
+    torch.testing.assert_close(tokens[1, 2, 9], state[1, 2, 27:30])
+
+
+def test_encoding_a_batch_equals_encoding_one_by_one(model):
+    rows = states(4)
+    batch = model.encode(observe(rows, model))
+    single = torch.cat([model.encode(observe(row[None], model)) for row in rows])
+    torch.testing.assert_close(batch, single, atol=1e-5, rtol=1e-5)
+
+
+def test_a_step_takes_any_leading_dimensions_and_moves_only_by_its_own_row(model):
+    state, action = torch.randn(3, 4, 196), torch.randn(3, 4, 10)
+    whole = model.step(state, action)
+    assert whole.shape == state.shape
+    torch.testing.assert_close(whole[1, 2], model.step(state[1, 2], action[1, 2]))
+
+
+def test_the_action_reaches_the_tokens(model):
+    state = torch.randn(1, 196)
+    action = torch.zeros(1, 10, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model.step(state, action)[:, :-4].sum(), action)
+    assert gradient.abs().sum() > 0
+
+
+def test_blanked_cells_cannot_be_seen():
+    torch.manual_seed(0)
+    encoder = PatchEncoder(3, 8, 1)
+    picture = as_input(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
+    blanked = torch.zeros(1, 1, 8, 8)
+    blanked[..., 2, 3] = 1
+    changed = picture.clone()
+    changed[..., 16:24, 24:32] += 1
+    torch.testing.assert_close(encoder(picture, blanked), encoder(changed, blanked))
+    assert not torch.allclose(encoder(picture), encoder(changed))
+
+
+def test_statistics_standardise_each_channel_over_all_cells(model):
+    features = torch.randn(50, 192) * 3 + 1
+    mean, scale = model.feature_statistics(features)
+    standard = ((features - mean) / scale).reshape(-1, 3)
+    torch.testing.assert_close(standard.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(standard.std(0), torch.ones(3))
+
+
+def test_decoded_pictures_have_the_encoders_size(model):
+    pictures = model.decode(torch.randn(2, 196))
+    assert pictures.shape == (2, 64, 64, 3)
+    assert pictures.dtype == torch.uint8
+
+
+def test_a_picture_that_does_not_divide_into_cells_is_refused():
+    with pytest.raises(ValueError, match="cells"):
+        PatchConfig(image_size=60)
