@@ -15,10 +15,15 @@ class Clock(Protocol):
     """Meters a planner: all of its work happens inside `next_candidate`.
 
     Attributes:
-        elapsed: planner time used so far, in the clock's unit.
+        seconds: planner seconds used so far.
     """
 
-    elapsed: float
+    seconds: float
+
+    @property
+    def elapsed(self) -> float:
+        """Planner time used so far, in the clock's unit."""
+        ...
 
     def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
         """The planner's next candidate, or None when it has ended."""
@@ -29,31 +34,42 @@ class WallClock:
     """Planner seconds. The device's queue is drained at both ends of each measurement."""
 
     def __init__(self, device: str, now: Callable[[], float] = time.perf_counter) -> None:
-        self.elapsed = 0.0
+        self.seconds = 0.0
         self._device = device
         self._now = now
 
+    @property
+    def elapsed(self) -> float:
+        """Planner seconds."""
+        return self.seconds
+
     def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
-        """The planner's next candidate, its seconds added to `elapsed`."""
+        """The planner's next candidate, its seconds added to `seconds`."""
         synchronise(self._device)
         begin = self._now()
         candidate = next(candidates, None)
         synchronise(self._device)
-        self.elapsed += self._now() - begin
+        self.seconds += self._now() - begin
         return candidate
 
 
-class IterationClock:
-    """Counts candidates instead of seconds, so that a run is deterministic."""
+class IterationClock(WallClock):
+    """Counts candidates, so that a run is deterministic; seconds are metered beside."""
 
-    def __init__(self) -> None:
-        self.elapsed = 0.0
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        self._candidates = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Candidates."""
+        return self._candidates
 
     def next_candidate(self, candidates: Iterator[Candidate]) -> Candidate | None:
         """The planner's next candidate; each advances `elapsed` by one."""
-        candidate = next(candidates, None)
+        candidate = super().next_candidate(candidates)
         if candidate is not None:
-            self.elapsed += 1
+            self._candidates += 1
         return candidate
 
 
@@ -67,7 +83,8 @@ def synchronise(device: str) -> None:
 
 def make_clock(settings: RunSettings) -> Clock:
     """A fresh clock of the kind a run asks for."""
-    return IterationClock() if settings.clock == "iterations" else WallClock(settings.device)
+    kind = IterationClock if settings.clock == "iterations" else WallClock
+    return kind(settings.device)
 
 
 @dataclass(frozen=True)

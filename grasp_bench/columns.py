@@ -8,16 +8,24 @@ import pyarrow as pa
 
 from grasp_bench import PROTOCOL_VERSION
 
+SCHEMA_VERSION = 2
+
 Row = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """One column; `clock` marks those that differ from run to run even on the iteration clock."""
+    """One column of the schema.
+
+    Attributes:
+        clock: it differs from run to run even on the iteration clock.
+        since: schema version that brought it; in older files it is null.
+    """
 
     name: str
     type: pa.DataType
     description: str
     clock: bool = False
+    since: int = 1
 
 
 _TEXT, _BOOL, _INT, _FLOAT = pa.string(), pa.bool_(), pa.int64(), pa.float64()
@@ -62,6 +70,9 @@ OUTCOME = (
     Column("blind_block_distance", _FLOAT, "px from block to goal at its end"),
     Column("blind_block_angle_error", _FLOAT, "degrees from block to goal at its end"),
     Column("plan_sha256", _TEXT, "of the bytes of the best plan when the trial ended"),
+    Column(
+        "planner_seconds", _FLOAT, "seconds inside the planner, whatever the clock", True, since=2
+    ),
     Column("encode_seconds", _FLOAT, "encoding start and goal, off the clock", clock=True),
     Column("wall_seconds", _FLOAT, "the whole trial, executions included", clock=True),
 )
@@ -94,6 +105,13 @@ MACHINE = (
     Column("cpu", _TEXT, "CPU model", clock=True),
     Column("cores", _INT, "CPU cores this process may use", clock=True),
     Column("accelerator", _TEXT, "GPU model, null on the CPU", clock=True),
+    Column(
+        "reference_seconds",
+        _FLOAT,
+        "the reference workload, timed just before: a time over it compares across machines",
+        clock=True,
+        since=2,
+    ),
     Column("workers", _INT, "worker processes beside each other", clock=True),
     Column("started_at", pa.timestamp("ms", tz="UTC"), "start of the trial", clock=True),
 )
@@ -106,5 +124,8 @@ SCHEMA = pa.schema(
         pa.field(column.name, column.type, metadata={"description": column.description})
         for column in COLUMNS
     ],
-    metadata={"grasp_bench_protocol_version": PROTOCOL_VERSION},
+    metadata={
+        "grasp_bench_protocol_version": PROTOCOL_VERSION,
+        "grasp_bench_schema_version": str(SCHEMA_VERSION),
+    },
 )

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from grasp_bench import PROTOCOL_VERSION
-from grasp_bench.columns import SCHEMA, Row
+from grasp_bench.columns import COLUMNS, SCHEMA, SCHEMA_VERSION, Row
 from grasp_bench.errors import UserError
 
 TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
 TEMPORARY_SUFFIX = ".tmp"
 
-_VERSION_KEY = b"grasp_bench_protocol_version"
+_PROTOCOL_KEY = b"grasp_bench_protocol_version"
+_SCHEMA_KEY = b"grasp_bench_schema_version"
 _PANDAS_TYPES = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int64(): pd.Int64Dtype(),
@@ -58,7 +59,10 @@ def _read_folder(folder: Path) -> list[pa.Table]:
 
 
 def read_table(path: Path) -> pa.Table:
-    """The rows of one parquet file, checked to be results of this protocol version."""
+    """The rows of one parquet file, checked to be results of this protocol version.
+
+    Columns that are younger than the file are null.
+    """
     try:
         # Memory first: a file that is replaced while it is read must not be half of each.
         content = pa.BufferReader(path.read_bytes())
@@ -68,14 +72,24 @@ def read_table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is not a complete parquet file: {reason}") from error
-    version = (table.schema.metadata or {}).get(_VERSION_KEY)
-    if version is None or not set(SCHEMA.names) <= set(table.schema.names):
-        raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
-    if version.decode() != PROTOCOL_VERSION:
+    metadata = table.schema.metadata or {}
+    protocol, schema = metadata.get(_PROTOCOL_KEY), int(metadata.get(_SCHEMA_KEY, 1))
+    if schema > SCHEMA_VERSION:
         raise UserError(
-            f"'{path}' follows protocol version {version.decode()}, this grasp-bench version "
+            f"'{path}' has schema version {schema}, this grasp-bench reads up to "
+            f"{SCHEMA_VERSION}: read it with the version that wrote it, or a later one"
+        )
+    expected = {column.name for column in COLUMNS if column.since <= schema}
+    if protocol is None or not expected <= set(table.schema.names):
+        raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
+    if protocol.decode() != PROTOCOL_VERSION:
+        raise UserError(
+            f"'{path}' follows protocol version {protocol.decode()}, this grasp-bench version "
             f"{PROTOCOL_VERSION}: their numbers do not compare, so run it again"
         )
+    for field in SCHEMA:
+        if field.name not in expected:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
     return table.select(SCHEMA.names)
 
 

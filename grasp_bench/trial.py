@@ -54,6 +54,7 @@ class Outcome:
     blind_block_distance: float | None
     blind_block_angle_error: float | None
     plan_sha256: str | None
+    planner_seconds: float
     encode_seconds: float
     wall_seconds: float
 
@@ -63,6 +64,7 @@ class _Moment:
     """How far a batch has come; model rows are those of each problem."""
 
     time: float = 0.0
+    seconds: float = 0.0
     candidates: int = 0
     iterations: int = 0
     rows_forward: int = 0
@@ -165,6 +167,7 @@ def _plan(
         moment = replace(
             moment,
             time=clock.elapsed,
+            seconds=clock.seconds,
             rows_forward=model.rows_forward // batch,
             rows_backward=model.rows_backward // batch,
         )
@@ -269,6 +272,7 @@ def _outcome(
         blind_block_distance=committed.block_distance if committed else None,
         blind_block_angle_error=committed.block_angle_error if committed else None,
         plan_sha256=attempt.incumbent.sha256(),
+        planner_seconds=end.seconds,
         encode_seconds=encode_seconds,
         wall_seconds=wall_seconds,
     )

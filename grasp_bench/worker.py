@@ -14,6 +14,7 @@ from grasp_bench.machine import describe_machine
 from grasp_bench.models import load_model
 from grasp_bench.planners import make_planner
 from grasp_bench.problems import trial_seed
+from grasp_bench.reference_workload import time_reference_workload
 from grasp_bench.settings import RunSettings
 from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.trial import run_trials, warm_up
@@ -75,6 +76,7 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
     task_set = _task_set(settings, unit.horizon)
     tasks = task_set.tasks[unit.begin : unit.end]
     model = _model(assignment.checkpoint, settings)
+    reference_seconds = time_reference_workload(settings.device)
     started = datetime.now(UTC)
     outcomes: list[Row] = [dict.fromkeys(column.name for column in OUTCOME)] * len(tasks)
     error = None
@@ -97,6 +99,7 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
             **outcome,
             **asdict(settings),
             **asdict(describe_machine(settings.device)),
+            "reference_seconds": reference_seconds,
             "workers": assignment.workers,
             "started_at": started,
         }

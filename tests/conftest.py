@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "checks": 20,
     "rows_forward": 1000,
     "rows_backward": 1000,
+    "planner_seconds": 5.0,
     "encode_seconds": 0.01,
     "wall_seconds": 5.5,
     "protocol_version": "1",
@@ -47,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "threads": 1,
     "cpu": "a processor",
     "cores": 2,
+    "reference_seconds": 0.01,
     "workers": 2,
     "started_at": datetime(2026, 1, 1, tzinfo=UTC),
 }

@@ -50,6 +50,7 @@ def test_iteration_clock_counts_candidates():
     clock.next_candidate(candidates)
     clock.next_candidate(candidates)
     assert clock.elapsed == 2
+    assert clock.seconds > 0
     assert clock.next_candidate(candidates) is None
     assert clock.elapsed == 2
 

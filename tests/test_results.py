@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from grasp_bench import PROTOCOL_VERSION
-from grasp_bench.columns import COLUMNS, MACHINE, OUTCOME, SCHEMA, SETTINGS
+from grasp_bench.columns import COLUMNS, MACHINE, OUTCOME, SCHEMA, SCHEMA_VERSION, SETTINGS
 from grasp_bench.errors import UserError
 from grasp_bench.machine import Machine, describe_machine
 from grasp_bench.results import read_results, write_rows
@@ -24,7 +24,11 @@ def names(columns):
 def test_the_schema_is_exactly_what_is_recorded():
     assert names(OUTCOME) == {field.name for field in fields(Outcome)}
     assert names(SETTINGS) == {field.name for field in fields(RunSettings)}
-    assert names(MACHINE) == {f.name for f in fields(Machine)} | {"workers", "started_at"}
+    assert names(MACHINE) == {f.name for f in fields(Machine)} | {
+        "reference_seconds",
+        "workers",
+        "started_at",
+    }
     assert len(names(COLUMNS)) == len(COLUMNS)
 
 
@@ -70,6 +74,26 @@ def test_a_file_of_another_protocol_version_is_refused(tmp_path, make_row):
     other = SCHEMA.with_metadata({"grasp_bench_protocol_version": "0"})
     pq.write_table(pa.Table.from_pylist([make_row()], schema=other), tmp_path / "a.parquet")
     with pytest.raises(UserError, match="protocol version 0"):
+        read_results(tmp_path / "a.parquet")
+
+
+def test_columns_younger_than_a_file_are_null(tmp_path, make_row):
+    first = [column.name for column in COLUMNS if column.since == 1]
+    younger = [column.name for column in COLUMNS if column.since > 1]
+    table = pa.Table.from_pylist([make_row()], schema=SCHEMA).select(first)
+    old = table.replace_schema_metadata({"grasp_bench_protocol_version": PROTOCOL_VERSION})
+    pq.write_table(old, tmp_path / "a.parquet")
+    trials = read_results(tmp_path / "a.parquet")
+    assert list(trials.columns) == [column.name for column in COLUMNS]
+    assert trials[younger].isna().all(axis=None)
+    assert trials[["success", "workers"]].notna().all(axis=None)
+
+
+def test_a_file_of_a_later_schema_is_refused(tmp_path, make_row):
+    metadata = {**SCHEMA.metadata, b"grasp_bench_schema_version": str(SCHEMA_VERSION + 1)}
+    table = pa.Table.from_pylist([make_row()], schema=SCHEMA.with_metadata(metadata))
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=f"schema version {SCHEMA_VERSION + 1}"):
         read_results(tmp_path / "a.parquet")
 
 
