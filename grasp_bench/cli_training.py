@@ -78,7 +78,8 @@ def make(
 
 def train(
     recipe: Annotated[
-        str, typer.Option(help="compact, equivariant, patch, smoke or patch-smoke.")
+        str,
+        typer.Option(help="compact, equivariant, patch, jepa; smoke, patch-smoke, jepa-smoke."),
     ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
     held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(
@@ -90,6 +91,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path(
         "checkpoints/pusht-compact.safetensors"
     ),
+    dinov2: Annotated[
+        str | None,
+        typer.Option(help="DINOv2 weights for the patch recipe: a name on the hub, or a folder."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
@@ -97,10 +102,12 @@ def train(
     import torch
 
     from grasp_bench.training.pipeline import train_world_model
-    from grasp_bench.training.recipe import get_recipe
+    from grasp_bench.training.recipe import get_recipe, with_dinov2
 
     torch.set_num_threads(threads)
     chosen = get_recipe(recipe)
+    if dinov2 is not None:
+        chosen = with_dinov2(chosen, dinov2)
     with _progress() as progress:
         bars: dict[str, TaskID] = {}
 

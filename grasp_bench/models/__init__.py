@@ -8,6 +8,7 @@ from grasp_bench.models.checkpoint import (
     save_checkpoint,
 )
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.observation import observe
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
@@ -15,6 +16,8 @@ from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 __all__ = [
     "CompactConfig",
     "CompactWorldModel",
+    "JepaConfig",
+    "JepaWorldModel",
     "LatentWorldModel",
     "LoadedModel",
     "ModelSummary",

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 
 from grasp_bench.errors import UserError
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 from grasp_bench.registry import Registry, did_you_mean
@@ -56,6 +57,7 @@ class LoadedModel:
 # Untrained models of the shipped architectures, by the kind and architecture a card names.
 BUILDERS: dict[str, Callable[[dict[str, Any]], LatentWorldModel]] = {
     CompactWorldModel.kind: lambda given: CompactWorldModel(CompactConfig(**given)),
+    JepaWorldModel.kind: lambda given: JepaWorldModel(JepaConfig(**given)),
     PatchWorldModel.kind: lambda given: PatchWorldModel(PatchConfig(**given)),
 }
 

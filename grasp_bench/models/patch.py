@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from grasp_bench.models.encoder import as_input
 from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
-from grasp_bench.models.vision import CELL, PatchDecoder, PatchEncoder, residual_block
+from grasp_bench.models.vision import (
+    CELL,
+    DinoEncoder,
+    PatchDecoder,
+    PatchEncoder,
+    residual_block,
+)
 
 WAYPOINTS = 6  # where the predictor expects the agent within a model step, learned
 
@@ -21,6 +27,8 @@ class PatchConfig:
 
     Attributes:
         channels: C, numbers a token holds.
+        dinov2: the configuration of a DINOv2 encoder (transformers' `Dinov2Config`), whose
+            tokens are used instead of those of a `PatchEncoder`.
         encoder_width: channels of the encoder's and the decoder's convolutions.
         encoder_blocks: residual blocks of the encoder.
         width: channels of the predictor.
@@ -31,22 +39,32 @@ class PatchConfig:
     """
 
     channels: int = 16
+    dinov2: dict[str, Any] | None = None
     encoder_width: int = 96
     encoder_blocks: int = 3
-    width: int = 96
-    blocks: int = 5
+    width: int = 64
+    blocks: int = 6
     path_width: int = 128
     frameskip: int = 5
     image_size: int = 64
 
     def __post_init__(self) -> None:
-        if self.image_size % CELL:
-            raise ValueError(f"pictures of {self.image_size} px do not divide into {CELL} px cells")
+        if self.image_size % self.cell:
+            raise ValueError(
+                f"pictures of {self.image_size} px do not divide into {self.cell} px cells"
+            )
+        if self.dinov2 is not None and self.channels != self.dinov2["hidden_size"]:
+            raise ValueError(f"DINOv2 gives {self.dinov2['hidden_size']} channels")
+
+    @property
+    def cell(self) -> int:
+        """Width in pixels of what a token stands for."""
+        return CELL if self.dinov2 is None else int(self.dinov2["patch_size"])
 
     @property
     def grid(self) -> int:
         """G: tokens along a side."""
-        return self.image_size // CELL
+        return self.image_size // self.cell
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the checkpoint's card."""
@@ -132,9 +150,13 @@ class PatchWorldModel(LatentWorldModel):
     def __init__(self, config: PatchConfig) -> None:
         super().__init__(config, config.grid**2 * config.channels)
         self.grid_shape = (config.grid, config.grid, config.channels)
-        self.encoder = PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
+        self.encoder: nn.Module = (
+            PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
+            if config.dinov2 is None
+            else DinoEncoder(config.dinov2)
+        )
         self.predictor = GridPredictor(config, self.action_dim)
-        self.decoder = PatchDecoder(config.channels, config.encoder_width)
+        self.decoder = PatchDecoder(config.channels, config.encoder_width, cell=config.cell)
 
     def features(self, pixels: Tensor) -> Tensor:
         """Tokens [B, G * G * C], cell by cell, row by row."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from grasp_bench.errors import UserError
 
 CELL = 8  # pixels a token stands for, in each direction
 
@@ -47,21 +53,53 @@ class PatchEncoder(nn.Module):
         return tokens
 
 
+class DinoEncoder(nn.Module):
+    """DINOv2's patch tokens, normalised, as DINO-WM plans with; needs the `dinov2` extra.
+
+    Args:
+        config: what `transformers.Dinov2Config` takes; the weights are loaded separately.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.backbone = transformers().Dinov2Model(transformers().Dinov2Config(**config))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Tokens [B, C, G, G] of pictures [B, 3, S, S] from `as_input`, G = S / patch size."""
+        # `as_input` maps [0, 1] to [2, 0]; DINO-WM normalises with mean = deviation = 0.5.
+        tokens: Tensor = self.backbone(pixel_values=1.0 - picture).last_hidden_state[:, 1:]
+        grid = math.isqrt(tokens.shape[1])
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, grid, grid)
+
+
+def transformers() -> Any:
+    """The transformers package.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module("transformers")
+    except ImportError as error:
+        raise UserError("DINOv2 needs transformers: pip install 'grasp-bench[dinov2]'") from error
+
+
 class PatchDecoder(nn.Module):
     """Pictures from tokens: the other half of masked prediction, kept for looking at latents."""
 
-    def __init__(self, channels: int, width: int = 96, blocks: int = 1) -> None:
+    def __init__(self, channels: int, width: int = 96, blocks: int = 1, cell: int = CELL) -> None:
         super().__init__()
+        self.cell = cell
         self.enter = nn.Conv2d(channels, width, 1)
         self.blocks = nn.ModuleList(residual_block(width) for _ in range(blocks))
-        self.leave = nn.Conv2d(width, 3 * CELL * CELL, 1)
+        self.leave = nn.Conv2d(width, 3 * cell * cell, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Pictures [B, 3, S, S], as `as_input` makes them, of tokens [B, C, G, G]."""
         features = self.enter(tokens)
         for block in self.blocks:
             features = features + block(features)
-        return nn.functional.pixel_shuffle(self.leave(features), CELL)
+        return nn.functional.pixel_shuffle(self.leave(features), self.cell)
 
 
 def residual_block(width: int) -> nn.Module:

@@ -81,11 +81,16 @@ def encode_episodes(
 
 
 def set_statistics(model: LatentWorldModel, episodes: LatentEpisodes) -> None:
-    """Set the model's normalisation from data; both velocities share one scale, as positions do."""
+    """Set the model's normalisation from data."""
     every = max(1, len(episodes.features) // STATISTICS_EPISODES)
     mean, scale = model.feature_statistics(episodes.features[::every].flatten(0, 1).float())
     model.visual_mean.copy_(mean)
     model.visual_std.copy_(scale)
+    set_agent_statistics(model, episodes)
+
+
+def set_agent_statistics(model: LatentWorldModel, episodes: LatentEpisodes) -> None:
+    """Set the normalisation of proprioception and actions; x and y share one scale."""
     proprio = episodes.proprio.flatten(0, 1)
     model.proprio_mean.copy_(proprio.mean(0))
     model.proprio_std[:2] = proprio[:, :2].std(0).mean()

@@ -15,23 +15,38 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from envs.render import render
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
-from grasp_bench.models.checkpoint import find_device, save_checkpoint
+from grasp_bench.models.checkpoint import find_device, load_model, save_checkpoint
 from grasp_bench.models.compact import CompactWorldModel
+from grasp_bench.models.jepa import JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchWorldModel
+from grasp_bench.models.vision import DinoEncoder, PatchEncoder
 from grasp_bench.results import write_atomically
 from grasp_bench.training.data import Demonstrations, load_demonstrations
 from grasp_bench.training.decoder import decoder_loss
-from grasp_bench.training.dynamics import dynamics_loss, encode_episodes, set_statistics
+from grasp_bench.training.dynamics import (
+    LatentEpisodes,
+    dynamics_loss,
+    encode_episodes,
+    set_agent_statistics,
+    set_statistics,
+)
 from grasp_bench.training.encoder import FramePool, equivariance_loss, supervised_loss
+from grasp_bench.training.jepa import JointEmbedding, joint_embedding_loss, pooled
 from grasp_bench.training.loop import Trained, train
 from grasp_bench.training.probes import model_report
-from grasp_bench.training.recipe import CompactRecipe, PatchRecipe, Recipe
-from grasp_bench.training.vision import Autoencoder, masked_prediction_loss
+from grasp_bench.training.recipe import AnyRecipe, CompactRecipe, JepaRecipe, PatchRecipe, Recipe
+from grasp_bench.training.vision import (
+    Autoencoder,
+    load_dino_weights,
+    masked_prediction_loss,
+    reconstruction_loss,
+)
 
 # Stage, step, steps, losses.
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -41,6 +56,9 @@ SUPERVISION = {
     "planning uses pixels and proprioception only",
     "equivariance": "self-supervised: the encoder was trained on pixels alone",
     "masking": "self-supervised: the encoder was trained on pixels alone, by masked prediction",
+    "dinov2": "self-supervised: the encoder is a pretrained DINOv2, frozen",
+    "jepa": "self-supervised: masked prediction, then joint-embedding prediction on pixels, "
+    "proprioception and actions",
 }
 
 
@@ -87,13 +105,26 @@ def train_vision(
     folder: Path,
     report: Report = _silent,
 ) -> Trained:
-    """The patch model's encoder and decoder, in place, by masked prediction."""
+    """The patch model's encoder and decoder, in place, by masked prediction.
+
+    A DINOv2 encoder is loaded instead, and only the decoder learns.
+    """
     pixels = torch.from_numpy(render(_random_frames(recipe, data), model.image_size))
-    autoencoder = Autoencoder(model.encoder, model.decoder)
-    autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = recipe.vision.batch
+    learner: nn.Module
+    if isinstance(model.encoder, PatchEncoder):
+        learner = autoencoder = Autoencoder(model.encoder, model.decoder)
+        loss = masked_prediction_loss(autoencoder, pixels, batch, recipe.masking)
+    else:
+        assert isinstance(model.encoder, DinoEncoder)
+        assert recipe.dinov2 is not None
+        load_dino_weights(model.encoder, recipe.dinov2)
+        learner = model.decoder
+        loss = reconstruction_loss(model.encoder, model.decoder, pixels, batch)
     return train(
-        autoencoder,
-        masked_prediction_loss(autoencoder, pixels, recipe.vision.batch, recipe.masking),
+        learner,
+        loss,
         recipe.vision,
         folder / "vision.pt",
         recipe.seed,
@@ -101,14 +132,21 @@ def train_vision(
     )
 
 
-def train_dynamics(
+def encode(
     model: LatentWorldModel, recipe: Recipe, data: Demonstrations, folder: Path, report: Report
-) -> Trained:
-    """The predictor, in place, on latents that are encoded once and kept in `folder`."""
+) -> LatentEpisodes:
+    """The episodes' features, encoded once and kept in `folder`."""
     report("latents", 0, 1, {})
     episodes = encode_episodes(model, data, folder / "latents.npz", recipe.seed)
-    set_statistics(model, episodes)
     report("latents", 1, 1, {})
+    return episodes
+
+
+def train_dynamics(
+    model: LatentWorldModel, recipe: Recipe, episodes: LatentEpisodes, folder: Path, report: Report
+) -> Trained:
+    """The predictor, in place, after setting the model's normalisation."""
+    set_statistics(model, episodes)
     return train(
         model.predictor,
         dynamics_loss(model, episodes, recipe.dynamics.batch, recipe.rollout),
@@ -148,7 +186,9 @@ def _train_compact(
     model = CompactWorldModel(recipe.architecture).to(device)
     stages = {
         "encoder": train_encoder(model, recipe, data, folder, report),
-        "dynamics": train_dynamics(model, recipe, data, folder, report),
+        "dynamics": train_dynamics(
+            model, recipe, encode(model, recipe, data, folder, report), folder, report
+        ),
         "decoder": train_decoder(model, recipe, data, folder, report),
     }
     return model, SUPERVISION[recipe.objective], stages
@@ -160,12 +200,43 @@ def _train_patch(
     model = PatchWorldModel(recipe.architecture).to(device)
     stages = {"vision": train_vision(model, recipe, data, folder, report)}
     model.encoder.requires_grad_(False)
-    stages["dynamics"] = train_dynamics(model, recipe, data, folder, report)
-    return model, SUPERVISION["masking"], stages
+    episodes = encode(model, recipe, data, folder, report)
+    stages["dynamics"] = train_dynamics(model, recipe, episodes, folder, report)
+    return model, SUPERVISION["masking" if recipe.dinov2 is None else "dinov2"], stages
+
+
+def _train_jepa(
+    recipe: JepaRecipe, device: torch.device, data: Demonstrations, folder: Path, report: Report
+) -> tuple[JepaWorldModel, str, dict[str, Trained]]:
+    patch = load_model(recipe.encoder_from, str(device)).model
+    if not isinstance(patch, PatchWorldModel):
+        raise UserError(f"'{recipe.encoder_from}' is no patch world model to take an encoder from")
+    model = JepaWorldModel(recipe.architecture).to(device)
+    model.encoder.load_state_dict(patch.encoder.state_dict())
+    model.encoder.requires_grad_(False)
+    tokens = encode(patch, recipe, data, folder, report)
+    channels = recipe.architecture.channels
+    model.head.token_mean.copy_(patch.visual_mean[:channels])
+    model.head.token_std.copy_(patch.visual_std[:channels])
+    set_agent_statistics(model, tokens)
+    learner = JointEmbedding(model.head, model.predictor)
+    batch = recipe.embedding.batch
+    stages = {
+        "embedding": train(
+            learner,
+            joint_embedding_loss(model, tokens, batch, recipe.objective),
+            recipe.embedding,
+            folder / "embedding.pt",
+            recipe.seed,
+            _named(report, "embedding"),
+        )
+    }
+    stages["dynamics"] = train_dynamics(model, recipe, pooled(model, tokens), folder, report)
+    return model, SUPERVISION["jepa"], stages
 
 
 def train_world_model(
-    recipe: CompactRecipe | PatchRecipe,
+    recipe: AnyRecipe,
     data_folder: Path,
     held_out_folder: Path,
     folder: Path,
@@ -204,7 +275,9 @@ def train_world_model(
     torch.manual_seed(recipe.seed)
     begin = time.monotonic()
     model: LatentWorldModel
-    if isinstance(recipe, PatchRecipe):
+    if isinstance(recipe, JepaRecipe):
+        model, supervision, stages = _train_jepa(recipe, target, data, folder, report)
+    elif isinstance(recipe, PatchRecipe):
         model, supervision, stages = _train_patch(recipe, target, data, folder, report)
     else:
         model, supervision, stages = _train_compact(recipe, target, data, folder, report)

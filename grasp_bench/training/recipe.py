@@ -7,12 +7,14 @@ from typing import Any
 
 from grasp_bench.errors import UserError
 from grasp_bench.models.compact import CompactConfig
+from grasp_bench.models.jepa import JepaConfig
 from grasp_bench.models.patch import PatchConfig
 from grasp_bench.registry import did_you_mean
 from grasp_bench.training.dynamics import DynamicsObjective
 from grasp_bench.training.encoder import EquivarianceWeights, Objective
+from grasp_bench.training.jepa import JepaObjective
 from grasp_bench.training.loop import Schedule
-from grasp_bench.training.vision import MaskedPrediction
+from grasp_bench.training.vision import MaskedPrediction, read_dino_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +68,43 @@ class PatchRecipe(Recipe):
     Attributes:
         architecture: the model.
         pool_frames: frames the encoder is pretrained on.
-        vision: schedule of the pretraining.
+        dinov2: name or folder of DINOv2 weights to take in the place of pretraining; the
+            architecture then carries their configuration (`with_dinov2`).
+        vision: schedule of the pretraining; with DINOv2, of the decoder alone.
         masking: its objective.
     """
 
     architecture: PatchConfig = field(default_factory=PatchConfig)
     pool_frames: int = 200_000
+    dinov2: str | None = None
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
     dynamics: Schedule = Schedule(steps=12_000, batch=32, learning_rate=1e-3, average=0.999)
 
 
+@dataclass(frozen=True, kw_only=True)
+class JepaRecipe(Recipe):
+    """A training run of the joint-embedding world model on a trained patch encoder.
+
+    Attributes:
+        architecture: the model.
+        encoder_from: the patch checkpoint whose encoder is taken, by name or path.
+        embedding: schedule of head and predictor together.
+        objective: their loss.
+    """
+
+    architecture: JepaConfig = field(default_factory=JepaConfig)
+    encoder_from: str = "pusht-patch"
+    embedding: Schedule = Schedule(steps=6_000, batch=64, learning_rate=1e-3, average=0.995)
+    objective: JepaObjective = field(default_factory=JepaObjective)
+    dynamics: Schedule = Schedule(steps=8_000, batch=256, learning_rate=1.5e-3, average=0.999)
+
+
+AnyRecipe = CompactRecipe | PatchRecipe | JepaRecipe
+
 _SMOKE_DYNAMICS = Schedule(steps=400, batch=128, learning_rate=2e-3, warmup=20)
 
-RECIPES: dict[str, CompactRecipe | PatchRecipe] = {
+RECIPES: dict[str, AnyRecipe] = {
     "compact": CompactRecipe(),
     # The self-supervised encoder; docs/world-model.md says how far it gets.
     "equivariant": CompactRecipe(
@@ -89,6 +114,7 @@ RECIPES: dict[str, CompactRecipe | PatchRecipe] = {
         encoder=Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.99),
     ),
     "patch": PatchRecipe(),
+    "jepa": JepaRecipe(),
     "smoke": CompactRecipe(
         architecture=CompactConfig(encoder_channels=32, width=64, blocks=2, decoder_width=32),
         pool_frames=2_000,
@@ -107,10 +133,18 @@ RECIPES: dict[str, CompactRecipe | PatchRecipe] = {
         vision=Schedule(steps=60, batch=32, learning_rate=3e-3, warmup=20),
         dynamics=replace(_SMOKE_DYNAMICS, steps=150, batch=16),
     ),
+    "jepa-smoke": JepaRecipe(
+        architecture=JepaConfig(
+            features=8, channels=8, encoder_width=32, encoder_blocks=1, head_width=32, width=64
+        ),
+        episodes=500,
+        embedding=Schedule(steps=60, batch=16, learning_rate=2e-3, warmup=20),
+        dynamics=_SMOKE_DYNAMICS,
+    ),
 }
 
 
-def get_recipe(name: str) -> CompactRecipe | PatchRecipe:
+def get_recipe(name: str) -> AnyRecipe:
     """The recipe of that name.
 
     Raises:
@@ -119,3 +153,27 @@ def get_recipe(name: str) -> CompactRecipe | PatchRecipe:
     if name not in RECIPES:
         raise UserError(f"unknown recipe '{name}': {did_you_mean(name, RECIPES)}")
     return RECIPES[name]
+
+
+def with_dinov2(recipe: AnyRecipe, source: str, image_size: int = 112) -> PatchRecipe:
+    """A patch recipe that takes DINOv2's frozen tokens instead of pretraining an encoder.
+
+    Args:
+        recipe: of the patch model.
+        source: a name on the Hugging Face hub, e.g. `facebook/dinov2-small`, or a folder.
+        image_size: of the pictures it is shown; 112 gives 8 x 8 tokens, DINO-WM's 196
+            gives 14 x 14.
+
+    Raises:
+        UserError: another kind of recipe, no transformers, or no DINOv2 there.
+    """
+    if not isinstance(recipe, PatchRecipe):
+        raise UserError("--dinov2 belongs to the patch recipes")
+    config = read_dino_config(source)
+    architecture = replace(
+        recipe.architecture,
+        dinov2=config,
+        channels=config["hidden_size"],
+        image_size=image_size,
+    )
+    return replace(recipe, architecture=architecture, dinov2=source)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from grasp_bench.errors import UserError
 from grasp_bench.models.encoder import as_input
-from grasp_bench.models.vision import CELL, PatchDecoder, PatchEncoder
+from grasp_bench.models.vision import CELL, DinoEncoder, PatchDecoder, PatchEncoder, transformers
 from grasp_bench.training.loop import LossFunction
 
 
@@ -61,3 +63,50 @@ def masked_prediction_loss(
         return weighted.mean(), {"blanked": round(share, 2)}
 
     return loss
+
+
+def reconstruction_loss(
+    encoder: nn.Module, decoder: PatchDecoder, pixels: Tensor, batch: int
+) -> LossFunction:
+    """Squared error of pictures [N, S, S, 3] uint8 drawn from a frozen encoder's tokens."""
+    device = next(decoder.parameters()).device
+
+    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        rows = torch.randint(len(pixels), (batch,), generator=generator)
+        picture = as_input(pixels[rows].to(device))
+        with torch.no_grad():
+            tokens = encoder(picture)
+        return (decoder(tokens) - picture).square().mean(), {}
+
+    return loss
+
+
+def read_dino_config(source: str) -> dict[str, Any]:
+    """The architecture of the DINOv2 at `source`, a name on the hub or a folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        config = transformers().AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no DINOv2 at '{source}': {str(error).splitlines()[0]}") from error
+    if config.model_type != "dinov2":
+        raise UserError(f"'{source}' holds a {config.model_type}, not a DINOv2")
+    return dict(config.to_diff_dict()) | {
+        name: getattr(config, name)
+        for name in ("hidden_size", "patch_size", "image_size", "num_hidden_layers")
+    }
+
+
+def load_dino_weights(encoder: DinoEncoder, source: str) -> None:
+    """Load DINOv2 weights into the encoder; from safetensors only, nothing is unpickled.
+
+    Raises:
+        UserError: none there, or only in another format.
+    """
+    try:
+        pretrained = transformers().Dinov2Model.from_pretrained(source, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no DINOv2 weights at '{source}': {str(error).splitlines()[0]}") from error
+    encoder.backbone.load_state_dict(pretrained.state_dict())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,6 +10,20 @@ from grasp_bench.types import WorldModel
 from tests.models.test_compact import states
 
 TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, width=8, blocks=1, path_width=8)
+
+
+DINO = replace(
+    TINY,
+    channels=8,
+    image_size=28,
+    dinov2={
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "patch_size": 14,
+        "image_size": 28,
+    },
+)
 
 
 @pytest.fixture
@@ -72,6 +88,22 @@ def test_decoded_pictures_have_the_encoders_size(model):
     pictures = model.decode(torch.randn(2, 196))
     assert pictures.shape == (2, 64, 64, 3)
     assert pictures.dtype == torch.uint8
+
+
+def test_the_tokens_of_a_dinov2_are_its_normalised_patch_tokens():
+    torch.manual_seed(0)
+    model = PatchWorldModel(DINO).eval().requires_grad_(False)
+    assert model.latent_shape == (2 * 2 * 8 + 4,)
+    observation = observe(states(3), model)
+    features = model.features(observation.pixels)
+    whole = model.encoder.backbone(
+        pixel_values=observation.pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    )
+    expected = whole.last_hidden_state[:, 1:].flatten(1)
+    torch.testing.assert_close(features, expected, atol=1e-4, rtol=1e-4)
+    assert model.decode(model.encode(observation)).shape == (3, 28, 28, 3)
+    with pytest.raises(ValueError, match="8 channels"):
+        replace(DINO, channels=4)
 
 
 def test_a_picture_that_does_not_divide_into_cells_is_refused():

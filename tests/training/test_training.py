@@ -14,7 +14,7 @@ from grasp_bench.training.data import collect, load_demonstrations
 from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_labels
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
-from grasp_bench.training.recipe import EquivarianceWeights, get_recipe
+from grasp_bench.training.recipe import EquivarianceWeights, get_recipe, with_dinov2
 
 
 def grasp_bench(*arguments):
@@ -149,7 +149,7 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(datasets,
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
-def test_a_patch_smoke_run_ends_below_the_copy_floor_and_loads(datasets, tmp_path):
+def test_patch_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
     path = tmp_path / "patch.safetensors"
     recipe = get_recipe("patch-smoke")
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
@@ -158,7 +158,55 @@ def test_a_patch_smoke_run_ends_below_the_copy_floor_and_loads(datasets, tmp_pat
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     assert "masked prediction" in card["supervision"]
     assert card["curves"]["vision"][-1]["loss"] < card["curves"]["vision"][0]["loss"]
-    assert load_model(str(path)).model.latent_shape == (8 * 8 * 8 + 4,)
+    patch = load_model(str(path)).model
+    assert patch.latent_shape == (8 * 8 * 8 + 4,)
+
+    recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path))
+    folders = (datasets / "train", datasets / "held-out", tmp_path / "jepa-run")
+    card = train_world_model(recipe, *folders, tmp_path / "jepa.safetensors", "a test")
+    first_step = card["held_out"]["open_loop"]["1"]
+    assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
+    jepa = load_model(str(tmp_path / "jepa.safetensors")).model
+    for name, value in patch.encoder.state_dict().items():
+        torch.testing.assert_close(jepa.encoder.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Dinov2Config(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=28
+    )
+    torch.manual_seed(0)
+    transformers.Dinov2Model(config).save_pretrained(tmp_path / "dino")
+    smoke = get_recipe("patch-smoke")
+    short = {"steps": 5, "batch": 8, "warmup": 1}
+    recipe = with_dinov2(
+        replace(
+            smoke,
+            pool_frames=50,
+            vision=replace(smoke.vision, **short),
+            dynamics=replace(smoke.dynamics, **short),
+        ),
+        str(tmp_path / "dino"),
+        image_size=28,
+    )
+    path = tmp_path / "patch.safetensors"
+    folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
+    card = train_world_model(recipe, *folders, path, "a test")
+    assert "DINOv2" in card["supervision"]
+    weights = transformers.Dinov2Model.from_pretrained(tmp_path / "dino").state_dict()
+    backbone = load_model(str(path)).model.encoder.backbone.state_dict()
+    for name, value in weights.items():
+        torch.testing.assert_close(backbone[name], value, rtol=0, atol=0)
+
+
+def test_dinov2_from_nowhere_or_for_another_model_is_a_sentence(tmp_path, capsys):
+    pytest.importorskip("transformers")
+    command = ["train", "--run", str(tmp_path / "run"), "--dinov2", str(tmp_path)]
+    assert grasp_bench(*command, "--recipe", "patch") == 2
+    assert "no DINOv2 at" in capsys.readouterr().err
+    assert grasp_bench(*command, "--recipe", "compact") == 2
+    assert "patch recipes" in capsys.readouterr().err
 
 
 def test_bad_input_to_training_is_a_sentence_and_exit_code_2(tmp_path, capsys):

@@ -1,0 +1,107 @@
+"""The self-supervised vector latent: pooled patch tokens, learned by joint embedding."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grasp_bench.models.compact import ResidualPredictor
+from grasp_bench.models.encoder import as_input
+from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.vision import CELL, PatchEncoder
+
+
+@dataclass(frozen=True)
+class JepaConfig:
+    """The architecture of a `JepaWorldModel`.
+
+    Attributes:
+        features: V, width of the visual latent.
+        channels, encoder_width, encoder_blocks: of the patch encoder.
+        head_width: hidden width of the pooling head.
+        width: hidden width of the predictor's residual blocks.
+        blocks: number of residual blocks.
+        frameskip: environment steps per model step.
+        image_size: width of the pictures the encoder takes.
+    """
+
+    features: int = 24
+    channels: int = 16
+    encoder_width: int = 96
+    encoder_blocks: int = 3
+    head_width: int = 128
+    width: int = 256
+    blocks: int = 4
+    frameskip: int = 5
+    image_size: int = 64
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the checkpoint's card."""
+        return asdict(self)
+
+
+class PoolingHead(nn.Module):
+    """V features of a set of tokens: an MLP of each token and its place, a mean, an MLP."""
+
+    token_mean: Tensor
+    token_std: Tensor
+    places: Tensor
+
+    def __init__(self, channels: int, cells: int, width: int, features: int) -> None:
+        super().__init__()
+        self.each = nn.Sequential(
+            nn.Linear(channels + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.whole = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, features),
+        )
+        centres = (torch.arange(cells) + 0.5) * (2 / cells) - 1
+        rows, columns = torch.meshgrid(centres, centres, indexing="ij")
+        places = torch.stack([columns, rows], -1).reshape(-1, 2)
+        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("token_mean", torch.zeros(channels))
+        self.register_buffer("token_std", torch.ones(channels))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Features [..., V] of tokens [..., G * G, C]."""
+        scaled = (tokens - self.token_mean) / self.token_std
+        placed = torch.cat([scaled, self.places.expand(*tokens.shape[:-1], 2)], dim=-1)
+        features: Tensor = self.whole(self.each(placed).mean(-2))
+        return features
+
+
+class JepaWorldModel(LatentWorldModel):
+    """A world model whose visual features are pooled from frozen patch tokens."""
+
+    kind = "jepa"
+
+    def __init__(self, config: JepaConfig) -> None:
+        super().__init__(config, config.features)
+        self.encoder = PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
+        cells = config.image_size // CELL
+        self.head = PoolingHead(config.channels, cells, config.head_width, config.features)
+        self.predictor = ResidualPredictor(
+            self.latent_shape[0], self.action_dim, config.width, config.blocks
+        )
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """The head's features [B, V]."""
+        features: Tensor = self.head(self.patch_tokens(pixels))
+        return features
+
+    def patch_tokens(self, pixels: Tensor) -> Tensor:
+        """The encoder's tokens [B, G * G, C]."""
+        tokens: Tensor = self.encoder(as_input(pixels))
+        return tokens.permute(0, 2, 3, 1).flatten(1, 2)
+
+    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each feature."""
+        return features.mean(0), features.std(0)
