@@ -12,6 +12,7 @@ from envs.demonstrator import sample_start
 from envs.goal import block_in_goal_region, in_goal_region
 from envs.pusht import ACTION_DIM, CONTROL_HZ, FloatArray, PushT
 from envs.render import render
+from envs.window import Window
 
 ObsType: TypeAlias = dict[str, np.ndarray]
 
@@ -67,8 +68,7 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
         )
         self._world: PushT | None = None
         self._goal: FloatArray = np.zeros(7)
-        self._window: Any = None
-        self._clock: Any = None
+        self._window: Window | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -107,9 +107,7 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
     def close(self) -> None:
         """Close the window, if there is one."""
         if self._window is not None:
-            import pygame
-
-            pygame.display.quit()
+            self._window.close()
             self._window = None
 
     def _running(self) -> PushT:
@@ -132,15 +130,8 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
         }
 
     def _show(self, picture: np.ndarray) -> None:
-        import pygame
-
         if self._window is None:
-            pygame.display.init()
-            pygame.display.set_caption("Push-T")
-            self._window = pygame.display.set_mode(picture.shape[:2])
-            self._clock = pygame.time.Clock()
-        pygame.event.pump()
-        surface = pygame.surfarray.make_surface(picture.transpose(1, 0, 2))
-        self._window.blit(surface, (0, 0))
-        pygame.display.flip()
-        self._clock.tick(self.metadata["render_fps"])
+            height, width, _ = picture.shape
+            self._window = Window(width, height, "Push-T", self.metadata["render_fps"])
+        self._window.events()
+        self._window.show(picture)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from grasp_bench.cli_looking import replay
 from grasp_bench.cli_training import data_app, tasks_app, train
 from grasp_bench.errors import UserError
 from grasp_bench.report import PLAIN_WIDTH, Format
@@ -210,6 +211,7 @@ def models() -> None:
 app.add_typer(data_app, name="data")
 app.add_typer(tasks_app, name="tasks")
 app.command()(train)
+app.command()(replay)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -1,5 +1,6 @@
 """Results rows, settings and a tiny world model, shared by the tests of the suite."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from grasp_bench.cli import main
 from grasp_bench.columns import COLUMNS
-from grasp_bench.models import CompactConfig, CompactWorldModel, save_checkpoint
+from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
+from grasp_bench.recreate import plan_again, recreate
 from grasp_bench.settings import RunSettings
+from grasp_bench.sweep import planner_spec
+from grasp_bench.tasks import load_tasks
+from grasp_bench.worker import Assignment, WorkUnit, run_unit
 
+SMALL_HORIZON = 20
 DEFAULTS: dict[str, Any] = {
     "status": "ok",
     "task_id": "pusht-h40-0000",
@@ -67,7 +74,7 @@ def make_row() -> Callable[..., dict[str, Any]]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_settings() -> Callable[..., RunSettings]:
     """Settings of a deterministic run on the tiny model."""
 
@@ -107,3 +114,64 @@ def _save(model: CompactWorldModel, folders: pytest.TempPathFactory) -> Path:
     path = folders.mktemp("checkpoint") / "tiny.safetensors"
     save_checkpoint(model, path, {})
     return path
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(cli):
+    """Runs a command that must fail with one sentence and touch nothing; returns the sentence."""
+
+    def run(*arguments):
+        before = sorted(os.listdir())
+        code, out, err = cli(*arguments)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("grasp-bench: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert sorted(os.listdir()) == before
+        return err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_trial_rows(responsive_checkpoint, make_settings):
+    """The rows of a planner's trials on the first tasks of a horizon, by default one trial."""
+
+    def make(name, overrides=None, **settings):
+        chosen = make_settings(
+            model_sha256=load_model(str(responsive_checkpoint)).sha256,
+            task_set_sha256=load_tasks("eval", SMALL_HORIZON, 1).sha256,
+            **({"stop": "never"} | settings),
+        )
+        assignment = Assignment(str(responsive_checkpoint), chosen, workers=1)
+        unit = WorkUnit(planner_spec(name, overrides or {}), SMALL_HORIZON, 0, chosen.batch)
+        return run_unit(assignment, unit)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_plan(make_trial_rows, responsive_checkpoint):
+    """A recorded trial and its plan made again."""
+
+    def make(name, **overrides):
+        (row,) = make_trial_rows(name, overrides)
+        trial = recreate(row, str(responsive_checkpoint))
+        return trial, plan_again(trial)
+
+    return make

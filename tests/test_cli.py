@@ -1,45 +1,12 @@
 """The command line: what it prints, and one sentence for every bad input."""
 
 import json
-import os
 
 import pytest
 
 from grasp_bench.cli import main
 from grasp_bench.columns import COLUMNS
 from grasp_bench.results import read_results, write_rows
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def refused(cli, tiny_checkpoint):
-    """Runs a command that must fail with one sentence and touch nothing; returns the sentence."""
-
-    def run(*arguments):
-        before = sorted(os.listdir())
-        code, out, err = cli(*arguments)
-        assert code == 2
-        assert out == ""
-        assert err.startswith("grasp-bench: ")
-        assert err.count("\n") == 1
-        assert "Traceback" not in err
-        assert sorted(os.listdir()) == before
-        return err
-
-    return run
 
 
 def run_command(checkpoint, **changes):

@@ -5,14 +5,9 @@ import pytest
 import torch
 
 from grasp_bench.errors import UserError
-from grasp_bench.models import load_model
 from grasp_bench.recreate import agreement, find_trial, plan_again, recreate, row_of
 from grasp_bench.results import read_results, write_rows
-from grasp_bench.sweep import planner_spec
-from grasp_bench.tasks import load_tasks
-from grasp_bench.worker import Assignment, WorkUnit, run_unit
 
-HORIZON = 20
 PLANNERS = {
     "cem": {"samples": "16", "elites": "4"},
     "gd": {"optimiser": "adam", "lr": "0.2"},
@@ -24,25 +19,13 @@ PLANNERS = {
 
 
 @pytest.fixture
-def run(responsive_checkpoint, make_settings, tmp_path):
-    """The results of some planners on the first task, as a sweep would leave them."""
+def run(make_trial_rows, tmp_path):
+    """The results of a planner on the first tasks, as a sweep would leave them."""
 
-    def run(*planners, **values):
-        settings = make_settings(
-            model_sha256=load_model(str(responsive_checkpoint)).sha256,
-            task_set_sha256=load_tasks("eval", HORIZON, 1).sha256,
-            **values,
+    def run(planner, **settings):
+        write_rows(
+            tmp_path / "trials.parquet", make_trial_rows(planner, PLANNERS[planner], **settings)
         )
-        assignment = Assignment(str(responsive_checkpoint), settings, workers=1)
-        rows = [
-            row
-            for name in planners
-            for row in run_unit(
-                assignment,
-                WorkUnit(planner_spec(name, PLANNERS[name]), HORIZON, 0, settings.batch),
-            )
-        ]
-        write_rows(tmp_path / "trials.parquet", rows)
         return read_results(tmp_path / "trials.parquet")
 
     return run
@@ -50,7 +33,7 @@ def run(responsive_checkpoint, make_settings, tmp_path):
 
 @pytest.mark.parametrize("planner", PLANNERS)
 def test_every_planners_plan_comes_back_bit_for_bit(run, responsive_checkpoint, planner):
-    row = row_of(run(planner, stop="never"), 0)
+    row = row_of(run(planner), 0)
     trial = recreate(row, str(responsive_checkpoint))
     seen = []
     again = plan_again(trial, seen.append)
@@ -60,7 +43,7 @@ def test_every_planners_plan_comes_back_bit_for_bit(run, responsive_checkpoint, 
     assert again.cost == row["blind_cost_predicted"]
     assert again.verdict.success == row["blind_success"]
     assert again.verdict.block_distance == row["blind_block_distance"]
-    steps = HORIZON // trial.problem.model.frameskip
+    steps = trial.task.horizon // trial.problem.model.frameskip
     if planner in ("latco", "grasp"):
         assert again.virtual_states.shape == (steps - 1, *trial.problem.model.latent_shape)
     else:
