@@ -58,8 +58,9 @@ reproduce: env
 		--trials $(TRIALS) --budget $(BUDGET) --out $(OUT)
 	$(BIN)/grasp-bench table $(OUT) --format markdown -o $(OUT)/table.md
 	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
-	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv \
-		--figure $(OUT)/success.png
+	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
+	$(BIN)/grasp-bench figure success $(OUT) -o $(OUT)/success
+	$(BIN)/grasp-bench figure solved $(OUT) -o $(OUT)/solved
 	$(BIN)/grasp-bench table $(OUT)
 
 reproduce-smoke: env

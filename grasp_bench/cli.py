@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import replay
 from grasp_bench.cli_training import data_app, tasks_app, train
 from grasp_bench.errors import UserError
@@ -156,11 +157,8 @@ def table(
     paths: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = "rich",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it here.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Also draw success over horizon: PNG and SVG.")
-    ] = None,
 ) -> None:
-    """The paper's table from results, with the paper's numbers beside; a figure if asked for."""
+    """The paper's table from results, with the paper's numbers beside."""
     from grasp_bench.report.rows import build_table, combine
     from grasp_bench.report.table import render, rich_table
     from grasp_bench.results import read_results
@@ -175,11 +173,6 @@ def table(
         _console().print(rich_table(rows))
     else:
         typer.echo(render(rows, form), nl=False)
-    if figure is not None:
-        from grasp_bench.report.figure import write_figure
-
-        for file in write_figure(rows, trials, figure):
-            typer.echo(file)
 
 
 @app.command()
@@ -210,6 +203,7 @@ def models() -> None:
 
 app.add_typer(data_app, name="data")
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(figure_app, name="figure")
 app.command()(train)
 app.command()(replay)
 

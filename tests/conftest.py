@@ -13,6 +13,7 @@ from grasp_bench.cli import main
 from grasp_bench.columns import COLUMNS
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
 from grasp_bench.recreate import plan_again, recreate
+from grasp_bench.results import read_results, write_rows
 from grasp_bench.settings import RunSettings
 from grasp_bench.sweep import planner_spec
 from grasp_bench.tasks import load_tasks
@@ -70,6 +71,31 @@ def make_row() -> Callable[..., dict[str, Any]]:
         row["planner_label"] = values.get("planner_label", row["planner"])
         row["trial_key"] = f"{row['planner_label']}-{row['task_id']}"
         return row
+
+    return make
+
+
+@pytest.fixture
+def results(tmp_path, make_row):
+    """Results of planners that solve given shares of N tasks, read back from a file."""
+
+    def make(solved, trials=40, horizon=40, name="trials.parquet", **values):
+        rows = [
+            make_row(
+                planner=planner.partition("[")[0],
+                planner_label=planner,
+                task_id=f"pusht-h{horizon}-{number:04d}",
+                horizon=horizon,
+                success=number in numbers,
+                time_to_success=1.0 + number if number in numbers else None,
+                iterations_to_success=100 + number if number in numbers else None,
+                **values,
+            )
+            for planner, numbers in solved.items()
+            for number in range(trials)
+        ]
+        write_rows(tmp_path / name, rows)
+        return read_results(tmp_path / name)
 
     return make
 

@@ -10,38 +10,11 @@ import pandas as pd
 import pytest
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.figure import write_figure
 from grasp_bench.report.published import PAPER_PUSHT
 from grasp_bench.report.rows import build_table, combine
 from grasp_bench.report.table import render
-from grasp_bench.results import read_results, write_rows
 
 REPOSITORY = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def results(tmp_path, make_row):
-    """Results of planners that solve given shares of N tasks, read back from a file."""
-
-    def make(solved, trials=40, horizon=40, name="trials.parquet", **values):
-        rows = [
-            make_row(
-                planner=planner.partition("[")[0],
-                planner_label=planner,
-                task_id=f"pusht-h{horizon}-{number:04d}",
-                horizon=horizon,
-                success=number in numbers,
-                time_to_success=1.0 + number if number in numbers else None,
-                iterations_to_success=100 + number if number in numbers else None,
-                **values,
-            )
-            for planner, numbers in solved.items()
-            for number in range(trials)
-        ]
-        write_rows(tmp_path / name, rows)
-        return read_results(tmp_path / name)
-
-    return make
 
 
 def bold(table):
@@ -187,22 +160,6 @@ def test_the_papers_numbers_are_multiples_of_one_in_500():
         assert (cell.median_seconds is None) == (cell.success == 0)
 
 
-def test_the_figure_is_written_twice_and_the_same_each_time(results, tmp_path):
-    trials = combine(
-        [
-            results({"grasp": range(10), "cem": [], "demo": range(40)}),
-            results({"grasp": range(5)}, horizon=80, name="h80.parquet"),
-        ]
-    )
-    table = build_table(trials)
-    files = write_figure(table, trials, tmp_path / "deep" / "success.png")
-    assert [file.suffix for file in files] == [".png", ".svg"]
-    first = files[1].read_bytes()
-    assert b"GRASP paper" in first
-    assert write_figure(table, trials, tmp_path / "deep" / "success.png") == files
-    assert files[1].read_bytes() == first
-
-
 def test_tables_and_help_never_import_torch(results, tmp_path):
     results({"grasp": range(3)})
     code = (
@@ -212,8 +169,9 @@ def test_tables_and_help_never_import_torch(results, tmp_path):
         "except SystemExit as stop: assert not stop.code, stop.code\n"
         "assert 'torch' not in sys.modules\n"
     )
-    table = ["table", str(tmp_path / "trials.parquet"), "--figure", str(tmp_path / "f.png")]
-    for arguments in (["--help"], table):
+    trials = str(tmp_path / "trials.parquet")
+    figure = ["figure", "solved", trials, "-o", str(tmp_path / "solved.svg")]
+    for arguments in (["--help"], ["table", trials], figure):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, text=True
         )
