@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import replay
+from grasp_bench.cli_results import compare, table
 from grasp_bench.cli_training import data_app, tasks_app, train
 from grasp_bench.errors import UserError
-from grasp_bench.report import PLAIN_WIDTH, Format
+from grasp_bench.report import console
 from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
 from grasp_bench.seeds import TaskSplit
 from grasp_bench.settings import ClockKind, StopRule
@@ -153,29 +153,6 @@ def sweep(
 
 
 @app.command()
-def table(
-    paths: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = "rich",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it here.")] = None,
-) -> None:
-    """The paper's table from results, with the paper's numbers beside."""
-    from grasp_bench.report.rows import build_table, combine
-    from grasp_bench.report.table import render, rich_table
-    from grasp_bench.results import read_results
-
-    trials = combine([read_results(path) for path in paths])
-    rows = build_table(trials)
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(render(rows, form), encoding="utf-8")
-        typer.echo(output)
-    elif form == "rich":
-        _console().print(rich_table(rows))
-    else:
-        typer.echo(render(rows, form), nl=False)
-
-
-@app.command()
 def planners() -> None:
     """The planners there are, with their hyperparameters and defaults."""
     from grasp_bench.planners import PLANNERS, make_planner, planner_config
@@ -186,7 +163,7 @@ def planners() -> None:
         config = "\n".join(f"{key}={value}" for key, value in planner_config(planner).items())
         summary = (type(planner).__doc__ or "").split("\n")[0]
         listing.add_row(escape(name), escape(summary), escape(config))
-    _console().print(listing)
+    console().print(listing)
 
 
 @app.command()
@@ -198,7 +175,7 @@ def models() -> None:
     for summary in list_models():
         where = str(summary.path or "an installed package")
         listing.add_row(escape(summary.name), escape(summary.kind), escape(where))
-    _console().print(listing)
+    console().print(listing)
 
 
 app.add_typer(data_app, name="data")
@@ -206,6 +183,8 @@ app.add_typer(tasks_app, name="tasks")
 app.add_typer(figure_app, name="figure")
 app.command()(train)
 app.command()(replay)
+app.command()(table)
+app.command()(compare)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -227,10 +206,4 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _launch(request: Request) -> NoReturn:
     from grasp_bench.launch import launch
 
-    raise typer.Exit(launch(request, _console()))
-
-
-def _console() -> Console:
-    # Elsewhere than on a terminal nothing is gained by wrapping at 80 columns.
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    raise typer.Exit(launch(request, console()))

@@ -12,7 +12,8 @@ from grasp_bench.machine import usable_cores
 from grasp_bench.models import load_model
 from grasp_bench.progress import SweepProgress, error_summary
 from grasp_bench.report.rows import build_table
-from grasp_bench.report.table import rich_table
+from grasp_bench.report.table import results_sheet
+from grasp_bench.report.writers import rich_sheets
 from grasp_bench.request import Request
 from grasp_bench.results import TRIALS_FILE, read_results
 from grasp_bench.run_folder import RunFolder, open_run_folder
@@ -136,5 +137,5 @@ def _show(folder: RunFolder, asked_for: set[str], console: Console) -> None:
     trials = read_results(folder.path)
     mine = trials[trials["trial_key"].isin(asked_for)]
     if (mine["status"] == "ok").any():
-        console.print(rich_table(build_table(mine)))
+        console.print(rich_sheets([results_sheet(build_table(mine))]))
     console.print(str(folder.path / TRIALS_FILE), soft_wrap=True, highlight=False, markup=False)

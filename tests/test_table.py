@@ -12,9 +12,14 @@ import pytest
 from grasp_bench.errors import UserError
 from grasp_bench.report.published import PAPER_PUSHT
 from grasp_bench.report.rows import build_table, combine
-from grasp_bench.report.table import render
+from grasp_bench.report.table import results_sheet
+from grasp_bench.report.writers import render
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def written(table, form, intervals=True):
+    return render([results_sheet(table, intervals)], form)
 
 
 def bold(table):
@@ -31,7 +36,9 @@ def test_a_cell_holds_rate_interval_count_and_median_over_successes(results):
 
 
 def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
-    lines = render(build_table(results({"grasp": range(10), "cem": []})), "markdown").split("\n")
+    lines = render(
+        [results_sheet(build_table(results({"grasp": range(10), "cem": []})))], "markdown"
+    ).split("\n")
     assert lines[:3] == [
         "| Horizon | CEM | CEM (paper) | GRASP | GRASP (paper) |",
         "| --- | --- | --- | --- | --- |",
@@ -44,7 +51,9 @@ def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
 
 
 def test_latex_is_booktabs(results):
-    text = render(build_table(results({"grasp": range(10), "cem[sigma=0.5]": []})), "latex")
+    text = render(
+        [results_sheet(build_table(results({"grasp": range(10), "cem[sigma=0.5]": []})))], "latex"
+    )
     assert "\\toprule" in text
     assert "\\textbf{25.0\\% / 5.5 s} {\\scriptsize [14.2, 40.2] / [3.0, 8.0] n=40}" in text
     assert "cem[sigma=0.5]" in text
@@ -53,7 +62,7 @@ def test_latex_is_booktabs(results):
 
 def test_csv_holds_the_unrounded_numbers(results):
     table = build_table(results({"grasp": range(10), "cem": range(1)}))
-    (row,) = csv.DictReader(io.StringIO(render(table, "csv")))
+    (row,) = csv.DictReader(io.StringIO(written(table, "csv")))
     assert row["horizon"] == "40"
     assert float(row["grasp_success"]) == 0.25
     assert row["grasp_best"] == "True"
@@ -64,7 +73,7 @@ def test_csv_holds_the_unrounded_numbers(results):
 
 def test_rich_shows_every_planner(results):
     trials = results({"grasp": range(3), "demo": range(40), "gd[lr=0.1]": []})
-    text = render(build_table(trials), "rich")
+    text = written(build_table(trials), "rich")
     for word in ("GRASP", "demo", "100.0%", "gd[lr=0.1]", "59.0%"):
         assert word in text
 
@@ -111,7 +120,7 @@ def test_a_planners_only_configuration_stands_beside_the_papers_and_is_named_bel
 
 def test_the_iteration_clock_shows_iterations(results):
     table = build_table(results({"grasp": range(3)}, clock="iterations", budget=100.0))
-    assert "7.5% / 101 iterations" in render(table, "markdown")
+    assert "7.5% / 101 iterations" in written(table, "markdown")
     assert "candidate plans" in table.notes[1]
 
 

@@ -2,7 +2,15 @@
 
 from typing import Literal
 
-Format = Literal["rich", "markdown", "latex", "csv"]
+from rich.console import Console
+
+Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 
 # Wide enough for the paper's four planners with the published numbers beside them.
 PLAIN_WIDTH = 200
+
+
+def console() -> Console:
+    """Where tables are printed: elsewhere than on a terminal nothing is gained by wrapping."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=PLAIN_WIDTH)

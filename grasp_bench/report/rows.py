@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,14 +14,16 @@ from grasp_bench.report.published import PAPER_PROTOCOL, PAPER_PUSHT, Published
 from grasp_bench.results import one_row_per_trial
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
+    SIGNIFICANCE,
     Interval,
+    RestrictedMean,
     bootstrap_median_interval,
     mcnemar_p_value,
     paired_difference_interval,
+    restricted_mean_time,
     wilson_interval,
 )
 
-SIGNIFICANCE = 0.05
 DISPLAY_NAMES = {"cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP"}
 # Rows that bound a table from below and above. They compete with nobody.
 BOUNDS = ("zero", "random", "demo")
@@ -51,6 +53,7 @@ class Cell:
         success: 95% Wilson interval of the success rate.
         median_time: over successes, None without any; in the table's time unit.
         time: 95% bootstrap interval of that median.
+        restricted_mean: mean time to success, failures counted as the budget.
         best: bold: no test tells it from the best of its row.
         against_best: None for the best itself and for bounds.
     """
@@ -60,6 +63,7 @@ class Cell:
     success: Interval
     median_time: float | None
     time: Interval | None
+    restricted_mean: RestrictedMean
     best: bool = False
     against_best: AgainstBest | None = None
 
@@ -154,7 +158,7 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
     names: dict[str, str] = dict(
         zip(map(str, finished["planner_label"]), map(str, finished["planner"]), strict=True)
     )
-    paper_order = list(DISPLAY_NAMES)
+    titles, paper_order = planner_titles(names), list(DISPLAY_NAMES)
 
     def place(label: str) -> tuple[bool, int, str]:
         name = names[label]
@@ -165,18 +169,30 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
 
     def column(label: str) -> TableColumn:
         name = names[label]
-        # Where a planner has one configuration its column needs no more than the name, and
-        # stands beside the paper's, whose planners had their settings chosen as well.
-        alone = occurrences[name] == 1
-        title = DISPLAY_NAMES.get(name, name)
+        # An only configuration stands beside the paper's: its settings were chosen as well.
+        comparable = occurrences[name] == 1 or label == name
         return TableColumn(
             label=label,
-            title=title if alone else title + label[len(name) :],
-            published=PAPER_PUSHT.get(name, {}) if alone or label == name else {},
+            title=titles[label],
+            published=PAPER_PUSHT.get(name, {}) if comparable else {},
             bound=name in BOUNDS,
         )
 
     return [column(label) for label in sorted(names, key=place)]
+
+
+def planner_titles(names: Mapping[str, str]) -> dict[str, str]:
+    """How to call planners, given their registered names by label.
+
+    Where a planner has one configuration its name is enough.
+    """
+    occurrences = Counter(names.values())
+
+    def title(label: str, name: str) -> str:
+        shown = DISPLAY_NAMES.get(name, name)
+        return shown if occurrences[name] == 1 else shown + label[len(name) :]
+
+    return {label: title(label, name) for label, name in names.items()}
 
 
 def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> TableRow:
@@ -201,6 +217,7 @@ def _cell(trials: pd.DataFrame) -> Cell:
     succeeded = trials["success"].astype(bool)
     unit = "time_to_success" if trials["clock"].iloc[0] == "wall" else "iterations_to_success"
     times = trials[unit][succeeded].to_numpy(dtype=np.float64)
+    planner_time, budget = trials["time_to_success"], float(trials["budget"].iloc[0])
     generator = np.random.default_rng(_BOOTSTRAP_SEED)
     return Cell(
         trials=len(trials),
@@ -208,6 +225,9 @@ def _cell(trials: pd.DataFrame) -> Cell:
         success=wilson_interval(int(succeeded.sum()), len(trials)),
         median_time=float(np.median(times)) if len(times) else None,
         time=bootstrap_median_interval(times, generator) if len(times) else None,
+        restricted_mean=restricted_mean_time(
+            planner_time.fillna(budget).to_numpy(dtype=np.float64), succeeded.to_numpy(), budget
+        ),
     )
 
 

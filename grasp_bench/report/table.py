@@ -1,149 +1,20 @@
-"""A table of results as rich, Markdown, LaTeX or CSV. What it says is in `rows`."""
+"""The paper's table: horizons down, planners across, success rate / median time in a cell."""
 
 from __future__ import annotations
 
-import csv
-import io
-import textwrap
-from collections.abc import Callable
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from grasp_bench.report import PLAIN_WIDTH, Format
 from grasp_bench.report.published import Published
-from grasp_bench.report.rows import Cell, ResultTable, TableColumn
-
-NOTHING = "\u2013"  # an en dash, as in the paper's table
-
-
-def render(table: ResultTable, form: Format) -> str:
-    """The table as text, ending in a newline."""
-    return _WRITERS[form](table)
+from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet
 
 
-def rich_table(table: ResultTable) -> RenderableType:
-    """The table for a terminal."""
-    grid = Table(show_lines=True)
-    for heading in _headings(table):
-        # As text: a label's brackets are not markup.
-        grid.add_column(Text(heading), justify="left" if heading == "Horizon" else "right")
-    for row in table.rows:
-        line = [Text(f"H={row.horizon}")]
-        for column in table.columns:
-            cell = row.cells.get(column.label)
-            line.append(_rich_cell(cell, column, table.unit))
-            if column.published:
-                published = column.published.get(row.horizon)
-                line.append(Text(_published(published), style="dim"))
-        grid.add_row(*line)
-    return Group(grid, *(Text(note, style="dim") for note in table.notes))
-
-
-def _rich_cell(cell: Cell | None, column: TableColumn, unit: str) -> Text:
-    if cell is None:
-        return Text(NOTHING)
-    result = Text(_result(cell, column, unit), style="bold" if cell.best else "")
-    return result.append(f"\n{_uncertainty(cell, column, unit)}", style="not bold dim")
-
-
-def _plain(table: ResultTable) -> str:
-    console = Console(file=io.StringIO(), width=PLAIN_WIDTH)
-    with console.capture() as capture:
-        console.print(rich_table(table))
-    return capture.get()
-
-
-def _markdown(table: ResultTable) -> str:
-    headings = _headings(table)
-    lines = [_markdown_line(headings), _markdown_line(["---"] * len(headings))]
-    for row in table.rows:
-        line = [f"H={row.horizon}"]
-        for column in table.columns:
-            cell = row.cells.get(column.label)
-            if cell is None:
-                line.append(NOTHING)
-            else:
-                result = _result(cell, column, table.unit)
-                below = _uncertainty(cell, column, table.unit)
-                line.append(f"{f'**{result}**' if cell.best else result}<br>{below}")
-            if column.published:
-                line.append(_published(column.published.get(row.horizon)))
-        lines.append(_markdown_line(line))
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes)]) + "\n"
-
-
-def _markdown_line(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _latex(table: ResultTable) -> str:
-    headings = _headings(table)
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
-        "\\toprule",
-        " & ".join(_latex_text(heading) for heading in headings) + " \\\\",
-        "\\midrule",
-    ]
-    for row in table.rows:
-        line = [f"$H={row.horizon}$"]
-        for column in table.columns:
-            cell = row.cells.get(column.label)
-            if cell is None:
-                line.append("--")
-            else:
-                result = _latex_text(_result(cell, column, table.unit))
-                bold = f"\\textbf{{{result}}}" if cell.best else result
-                below = _latex_text(_uncertainty(cell, column, table.unit))
-                line.append(f"{bold} {{\\scriptsize {below}}}")
-            if column.published:
-                line.append(_latex_text(_published(column.published.get(row.horizon))))
-        lines.append(" & ".join(line) + " \\\\")
-    lines += ["\\bottomrule", "\\end{tabular}"]
-    for note in table.notes:
-        lines += textwrap.wrap(note, 96, initial_indent="% ", subsequent_indent="% ")
-    return "\n".join(lines) + "\n"
-
-
-def _latex_text(text: str) -> str:
-    for character in "%_&#":
-        text = text.replace(character, f"\\{character}")
-    return text.replace(NOTHING, "--")
-
-
-def _csv(table: ResultTable) -> str:
-    """One line per horizon; per planner the numbers that the other formats round."""
-    sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    fields = (
-        "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
-        "best", "p_against_best", "difference_low", "difference_high",
-    )  # fmt: skip
-    headings = ["horizon"]
-    for column in table.columns:
-        headings += [f"{column.label}_{field}" for field in fields]
-        if column.published:
-            headings += [f"{column.label}_paper_success", f"{column.label}_paper_median_seconds"]
-    writer.writerow(headings)
-    for row in table.rows:
-        line: list[object] = [row.horizon]
-        for column in table.columns:
-            cell = row.cells.get(column.label)
-            line += [None] * len(fields) if cell is None else _numbers(cell)
-            if column.published:
-                line += column.published.get(row.horizon) or (None, None)
-        writer.writerow(line)
-    return sheet.getvalue()
-
-
-def _numbers(cell: Cell) -> list[object]:
-    time, against = cell.time or (None, None), cell.against_best
-    return [
-        cell.rate, *cell.success, cell.trials, cell.median_time, *time, cell.best,
-        *((against.p_value, *against.difference) if against else (None, None, None)),
-    ]  # fmt: skip
+def results_sheet(table: ResultTable, intervals: bool = True) -> Sheet:
+    """The table, with 95% intervals and counts in its cells if asked for; CSV always has them."""
+    return Sheet(
+        headings=_headings(table),
+        rows=[_row(table, row, intervals) for row in table.rows],
+        records=[_record(table, row) for row in table.rows],
+        notes=table.notes,
+    )
 
 
 def _headings(table: ResultTable) -> list[str]:
@@ -153,6 +24,57 @@ def _headings(table: ResultTable) -> list[str]:
         if column.published:
             headings.append(f"{column.title} (paper)")
     return headings
+
+
+def _row(table: ResultTable, row: TableRow, intervals: bool) -> list[Entry]:
+    line = [Entry(f"H={row.horizon}")]
+    for column in table.columns:
+        line.append(cell_entry(row.cells.get(column.label), column, table.unit, intervals))
+        if column.published:
+            line.append(Entry(_published(column.published.get(row.horizon)), dim=True))
+    return line
+
+
+def cell_entry(cell: Cell | None, column: TableColumn, unit: str, intervals: bool) -> Entry:
+    """A planner at a horizon as the table shows it."""
+    if cell is None:
+        return Entry(NOTHING)
+    below = _uncertainty(cell, column, unit) if intervals else ""
+    return Entry(_result(cell, column, unit), below, bold=cell.best)
+
+
+def _record(table: ResultTable, row: TableRow) -> dict[str, object]:
+    """One line per horizon; per planner the numbers that the other formats round."""
+    record: dict[str, object] = {"horizon": row.horizon}
+    for column in table.columns:
+        numbers = cell_numbers(row.cells.get(column.label))
+        record |= {f"{column.label}_{name}": value for name, value in numbers.items()}
+        if column.published:
+            published = column.published.get(row.horizon)
+            success, seconds = published or (None, None)
+            record |= {
+                f"{column.label}_paper_success": success,
+                f"{column.label}_paper_median_seconds": seconds,
+            }
+    return record
+
+
+def cell_numbers(cell: Cell | None) -> dict[str, object]:
+    """All that is known of a planner at a horizon, unrounded; None where it was not run."""
+    names = (
+        "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
+        "restricted_mean_time", "restricted_mean_low", "restricted_mean_high", "best",
+        "p_against_best", "difference_low", "difference_high",
+    )  # fmt: skip
+    if cell is None:
+        return dict.fromkeys(names)
+    time, against, mean = cell.time or (None, None), cell.against_best, cell.restricted_mean
+    values = (
+        cell.rate, *cell.success, cell.trials, cell.median_time, *time,
+        mean.time, *mean.interval, cell.best,
+        *((against.p_value, *against.difference) if against else (None, None, None)),
+    )  # fmt: skip
+    return dict(zip(names, values, strict=True))
 
 
 def _result(cell: Cell, column: TableColumn, unit: str) -> str:
@@ -181,11 +103,3 @@ def _time(value: float | None, unit: str) -> str:
         return NOTHING
     digits = 2 if unit == "s" and value < 1 else 1 if unit == "s" else 0
     return f"{value:.{digits}f} {unit}"
-
-
-_WRITERS: dict[Format, Callable[[ResultTable], str]] = {
-    "rich": _plain,
-    "markdown": _markdown,
-    "latex": _latex,
-    "csv": _csv,
-}

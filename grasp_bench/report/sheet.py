@@ -1,0 +1,45 @@
+"""A table ready to be written: what its cells say, whatever the format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+NOTHING = "\u2013"  # an en dash, as in the paper's table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell.
+
+    Attributes:
+        text: its content.
+        below: in smaller print, such as intervals.
+        bold: as the best of a row.
+        dim: as a number of other people's.
+    """
+
+    text: str
+    below: str = ""
+    bold: bool = False
+    dim: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table.
+
+    Attributes:
+        headings: of its columns.
+        rows: as many entries each.
+        records: a line of CSV or an object of JSON each, numbers unrounded; all the same keys.
+        notes: sentences to stand under it.
+        title: above it, empty if it is the only one.
+        labels: leading columns that name a row.
+    """
+
+    headings: list[str]
+    rows: list[list[Entry]]
+    records: list[dict[str, object]]
+    notes: list[str] = field(default_factory=list)
+    title: str = ""
+    labels: int = 1

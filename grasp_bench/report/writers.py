@@ -1,0 +1,170 @@
+"""Sheets as rich, Markdown, LaTeX, HTML, CSV or JSON: a format adds only how cells are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from grasp_bench.report import PLAIN_WIDTH, Format
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+
+_LATEX_CHARACTERS = {character: f"\\{character}" for character in "%_&#${}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    NOTHING: "--",
+}
+
+
+def render(sheets: Sequence[Sheet], form: Format) -> str:
+    """The sheets as text, ending in a newline."""
+    return _WRITERS[form](sheets)
+
+
+def rich_sheets(sheets: Sequence[Sheet]) -> RenderableType:
+    """The sheets for a terminal."""
+    return Group(*map(_rich_sheet, sheets))
+
+
+def _rich_sheet(sheet: Sheet) -> RenderableType:
+    grid = Table(show_lines=any(entry.below for row in sheet.rows for entry in row))
+    for place, heading in enumerate(sheet.headings):
+        # As text: a label's brackets are not markup.
+        grid.add_column(Text(heading), justify="left" if place < sheet.labels else "right")
+    for row in sheet.rows:
+        grid.add_row(*map(_rich_entry, row))
+    title = [Text(sheet.title, style="bold")] if sheet.title else []
+    return Group(*title, grid, *(Text(note, style="dim") for note in sheet.notes))
+
+
+def _rich_entry(entry: Entry) -> Text:
+    text = Text(entry.text, style="bold" if entry.bold else "dim" if entry.dim else "")
+    return text.append(f"\n{entry.below}", style="not bold dim") if entry.below else text
+
+
+def _plain(sheets: Sequence[Sheet]) -> str:
+    console = Console(file=io.StringIO(), width=PLAIN_WIDTH)
+    with console.capture() as capture:
+        console.print(rich_sheets(sheets))
+    return capture.get()
+
+
+def _markdown(sheets: Sequence[Sheet]) -> str:
+    return "\n".join(map(_markdown_sheet, sheets))
+
+
+def _markdown_sheet(sheet: Sheet) -> str:
+    lines = [f"### {sheet.title}", ""] if sheet.title else []
+    lines += [_markdown_line(sheet.headings), _markdown_line(["---"] * len(sheet.headings))]
+    lines += [_markdown_line(map(_markdown_entry, row)) for row in sheet.rows]
+    return "\n".join([*lines, "", *(f"- {note}" for note in sheet.notes)]) + "\n"
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text = f"**{entry.text}**" if entry.bold else entry.text
+    return f"{text}<br>{entry.below}" if entry.below else text
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _latex(sheets: Sequence[Sheet]) -> str:
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(map(_latex_sheet, sheets))
+
+
+def _latex_sheet(sheet: Sheet) -> str:
+    columns = "l" * sheet.labels + "r" * (len(sheet.headings) - sheet.labels)
+    lines = [
+        *([f"% {sheet.title}"] if sheet.title else []),
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        _latex_line(map(_latex_text, sheet.headings)),
+        "\\midrule",
+        *(_latex_line(map(_latex_entry, row)) for row in sheet.rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+    for note in sheet.notes:
+        lines += textwrap.wrap(note, 96, initial_indent="% ", subsequent_indent="% ")
+    return "\n".join(lines) + "\n"
+
+
+def _latex_line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + " \\\\"
+
+
+def _latex_entry(entry: Entry) -> str:
+    text = _latex_text(entry.text)
+    text = f"\\textbf{{{text}}}" if entry.bold else text
+    return f"{text} {{\\scriptsize {_latex_text(entry.below)}}}" if entry.below else text
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+
+
+def _html(sheets: Sequence[Sheet]) -> str:
+    return "\n".join(map(_html_sheet, sheets))
+
+
+def _html_sheet(sheet: Sheet) -> str:
+    """A fragment for any page: no style, but scopes and classes (`below`, `published`)."""
+    lines = ["<table>"]
+    if sheet.title:
+        lines.append(f"<caption>{escape(sheet.title)}</caption>")
+    headings = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in sheet.headings)
+    lines += [f"<thead><tr>{headings}</tr></thead>", "<tbody>"]
+    for row in sheet.rows:
+        names = [f'<th scope="row">{_html_entry(entry)}</th>' for entry in row[: sheet.labels]]
+        lines.append(f"<tr>{''.join(names + [_html_cell(e) for e in row[sheet.labels :]])}</tr>")
+    lines += ["</tbody>", "</table>"]
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join(lines) + "\n"
+
+
+def _html_cell(entry: Entry) -> str:
+    kind = ' class="published"' if entry.dim else ""
+    return f"<td{kind}>{_html_entry(entry)}</td>"
+
+
+def _html_entry(entry: Entry) -> str:
+    text = f"<strong>{escape(entry.text)}</strong>" if entry.bold else escape(entry.text)
+    return f'{text}<br><span class="below">{escape(entry.below)}</span>' if entry.below else text
+
+
+def _csv(sheets: Sequence[Sheet]) -> str:
+    file = io.StringIO()
+    records = [record for sheet in sheets for record in sheet.records]
+    writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return file.getvalue()
+
+
+def _json(sheets: Sequence[Sheet]) -> str:
+    content = [
+        {"title": sheet.title, "records": sheet.records, "notes": sheet.notes} for sheet in sheets
+    ]
+    return json.dumps(content, indent=2) + "\n"
+
+
+_WRITERS: dict[Format, Callable[[Sequence[Sheet]], str]] = {
+    "rich": _plain,
+    "markdown": _markdown,
+    "latex": _latex,
+    "html": _html,
+    "csv": _csv,
+    "json": _json,
+}
