@@ -13,7 +13,7 @@ SMOKE := results/smoke
 # One thread a process: planning is batch 1, and two threads on a busy core only wait.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env test test-slow lint types reproduce reproduce-smoke regression clean
+.PHONY: help env test test-slow lint types reproduce reproduce-smoke regression regression-baseline clean
 
 help:
 	@echo "make test             environment, lint, types, tests (under 10 minutes)"
@@ -21,6 +21,7 @@ help:
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size)"
 	@echo "make regression       a deterministic sweep compared with the stored one"
+	@echo "make regression-baseline  store a new one, after a change that is meant"
 
 env: $(VENV)/.installed
 
@@ -56,23 +57,30 @@ reproduce: env
 	@echo "expect up to $$(( 20 * $(TRIALS) * $(BUDGET) / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
 	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) $(TUNED) --horizons 40,50,60,70,80 \
 		--trials $(TRIALS) --budget $(BUDGET) --out $(OUT)
-	$(BIN)/grasp-bench table $(OUT) --format markdown -o $(OUT)/table.md
+	$(BIN)/grasp-bench table $(OUT) --intervals --format markdown -o $(OUT)/table.md
 	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
 	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
 	$(BIN)/grasp-bench figure success $(OUT) -o $(OUT)/success
 	$(BIN)/grasp-bench figure solved $(OUT) -o $(OUT)/solved
-	$(BIN)/grasp-bench table $(OUT)
+	$(BIN)/grasp-bench table $(OUT) --intervals
 
 reproduce-smoke: env
-	@echo "4 planners x 2 horizons x 8 tasks, at most 2 planner seconds each: about 2 minutes."
-	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) $(TUNED) --horizons 40,80 --trials 8 --budget 2 --out $(SMOKE)
+	@echo "4 planners x 2 horizons x 8 tasks, at most 5 planner seconds each: about 3 minutes."
+	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) $(TUNED) --horizons 40,80 --trials 8 --budget 5 --out $(SMOKE)
 
 # Counted in candidates instead of seconds, so that machines agree.
+REGRESSION_SWEEP := $(SWEEP) --planners $(PLANNERS),demo $(TUNED) --horizons 40 --trials 48 \
+	--clock iterations --budget 30
+
 regression: env
 	rm -rf results/regression-now
-	$(SWEEP) --planners $(PLANNERS),demo $(TUNED) --horizons 40 --trials 48 --clock iterations --budget 30 \
-		--out results/regression-now
-	$(BIN)/python scripts/check_regression.py results/regression results/regression-now
+	$(REGRESSION_SWEEP) --out results/regression-now
+	$(BIN)/grasp-bench compare results/regression results/regression-now --complete \
+		--markdown results/regression-now/comparison.md
+
+regression-baseline: env
+	rm -rf results/regression
+	$(REGRESSION_SWEEP) --out results/regression
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grasp_bench.report import Format, console
+from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN, Format, console
 
 EXIT_REGRESSION = 1
 
@@ -46,10 +46,10 @@ def compare(
     significance: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Chance of a false alarm, all tests together."),
-    ] = 0.01,
+    ] = GATE_SIGNIFICANCE,
     slowdown: Annotated[
         float, typer.Option(min=1.0, help="Ratio up to which longer planner seconds pass.")
-    ] = 1.25,
+    ] = SLOWDOWN,
     complete: Annotated[
         bool, typer.Option("--complete", help="Fail if NEW lacks trials that BASE has.")
     ] = False,

@@ -9,6 +9,10 @@ Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 # Wide enough for the paper's four planners with the published numbers beside them.
 PLAIN_WIDTH = 200
 
+# One false alarm in a hundred runs that change nothing: a gate that cries wolf is switched off.
+GATE_SIGNIFICANCE = 0.01
+SLOWDOWN = 1.25
+
 
 def console() -> Console:
     """Where tables are printed: elsewhere than on a terminal nothing is gained by wrapping."""

@@ -16,6 +16,7 @@ import pandas as pd
 
 from grasp_bench.errors import UserError
 from grasp_bench.progress import error_summary
+from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN
 from grasp_bench.report.change import (
     ITERATION_TIME,
     QUANTITIES,
@@ -38,9 +39,6 @@ from grasp_bench.report.matching import (
 from grasp_bench.report.rows import BOUNDS
 from grasp_bench.stats import holm_adjusted
 
-# One false alarm in a hundred runs that change nothing: a gate that cries wolf is switched off.
-GATE_SIGNIFICANCE = 0.01
-SLOWDOWN = 1.25
 Verdict = Literal["worse", "better", "no change", "not gated"]
 
 
