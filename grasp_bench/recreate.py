@@ -141,7 +141,7 @@ def plan_again(
         UserError: the row's planner had no plan within its budget.
     """
     row, incumbent, chosen = trial.row, Incumbent(), None
-    with _torch_threads(int(row["threads"])):
+    with torch_threads(int(row["threads"])):
         noise = noise_streams([trial.task], trial.planner, int(row["master_seed"]))
         candidates = trial.planner.plan(trial.problem, noise)
         for candidate in islice(candidates, int(row["candidates"])):
@@ -186,6 +186,17 @@ def agreement(trial: RecordedTrial, again: PlannedAgain) -> str:
     )
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within it torch uses `count` threads: how sums are split over them decides their rounding."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @cache
 def _model(name: str, sha256: str, asked_for: str | None, device: str) -> LoadedModel:
     if asked_for is not None:
@@ -207,17 +218,6 @@ def _model(name: str, sha256: str, asked_for: str | None, device: str) -> Loaded
         f"the world model '{name}' with the weights {sha256[:12]} is not here: "
         "give its checkpoint with --model"
     )
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    # How sums are split over threads decides how they round.
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _kept(states: Tensor | None) -> Tensor | None:

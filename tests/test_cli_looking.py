@@ -56,3 +56,12 @@ def test_replay_shows_a_window(cli, results, responsive_checkpoint, monkeypatch,
 )
 def test_replay_refuses_in_one_sentence(refused, results, arguments, sentence):
     assert sentence in refused("replay", results, *arguments)
+
+
+@pytest.mark.parametrize("kind", ["landscape", "adversarial", "traces"])
+def test_figures_of_a_trial_name_their_command(cli, results, responsive_checkpoint, tmp_path, kind):
+    options = ("-o", f"{kind}.svg", "--model", responsive_checkpoint)
+    code, out, _ = cli("figure", kind, results, "zero-*", *options)
+    assert code == 0
+    assert out.splitlines()[-1] == f"{kind}.svg"
+    assert f"figure {kind} trials.parquet" in (tmp_path / f"{kind}.svg").read_text()
