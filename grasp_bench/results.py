@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from grasp_bench import PROTOCOL_VERSION
 from grasp_bench.columns import COLUMNS, SCHEMA, SCHEMA_VERSION, Row
 from grasp_bench.errors import UserError
+from grasp_bench.settings import SETTINGS_COLUMNS
 
 TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
@@ -93,6 +94,15 @@ def read_table(path: Path) -> pa.Table:
     return table.select(SCHEMA.names)
 
 
+def schema_version(path: Path) -> int:
+    """The schema version that a results file or run folder, readable by us, was written with."""
+    files = (
+        [path] if path.is_file() else [path / TRIALS_FILE, *path.glob(f"{PARTS_FOLDER}/*.parquet")]
+    )
+    metadata = [pq.read_schema(file).metadata for file in files if file.exists()]
+    return max(int(entries.get(_SCHEMA_KEY, 1)) for entries in metadata)
+
+
 def to_frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
     """One row per trial, a finished one before an error, by horizon, task and planner."""
     frame = pa.concat_tables(tables).to_pandas(types_mapper=_PANDAS_TYPES.get)
@@ -104,6 +114,46 @@ def one_row_per_trial(frame: pd.DataFrame) -> pd.DataFrame:
     errors_last = frame.sort_values("status", ascending=False, kind="stable")
     unique = errors_last.drop_duplicates("trial_key")
     return unique.sort_values(["horizon", "task_id", "trial_key"], ignore_index=True)
+
+
+def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
+    """The trials of several results of the same settings as one, each once.
+
+    Raises:
+        UserError: they differ in their settings, or hold two finished trials of one key that
+            differ in anything.
+    """
+    frames = [read_results(path) for path in paths]
+    trials = pd.concat(frames, keys=range(len(paths)), names=["source", None])
+    check_same_settings(trials, "keep them in files of their own")
+    finished = trials[trials["status"] == "ok"].drop_duplicates()
+    repeated = finished[finished["trial_key"].duplicated(keep=False)]
+    if not repeated.empty:
+        key = repeated["trial_key"].iloc[0]
+        rivals = repeated[repeated["trial_key"] == key]
+        one, other = (paths[source] for source in rivals.index.get_level_values("source")[:2])
+        different = [name for name in rivals if rivals[name].nunique(dropna=False) > 1]
+        raise UserError(
+            f"'{one}' and '{other}' both hold trial {key}, with different {', '.join(different)} "
+            f"({repeated['trial_key'].nunique()} such trials): merge only one of them"
+        )
+    return one_row_per_trial(trials.reset_index(drop=True))
+
+
+def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
+    """Raises UserError, with advice, where trials were not run under the same settings."""
+    for column in SETTINGS_COLUMNS:
+        values = sorted(map(str, trials[column].unique()))
+        if column != "model" and len(values) > 1:
+            raise UserError(
+                f"these results differ in {column} ({', '.join(values)}), so their numbers do "
+                f"not compare: {advice}"
+            )
+
+
+def write_frame(path: Path, trials: pd.DataFrame) -> None:
+    """Write trials as `read_results` gives them: the whole file or nothing."""
+    write_table(path, pa.Table.from_pandas(trials, SCHEMA, preserve_index=False))
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import IO
 
 import pandas as pd
-import pyarrow as pa
 
-from grasp_bench.columns import SCHEMA, Row
+from grasp_bench.columns import Row
 from grasp_bench.errors import UserError
 from grasp_bench.results import (
     PARTS_FOLDER,
@@ -32,8 +31,8 @@ from grasp_bench.results import (
     read_table,
     to_frame,
     write_atomically,
+    write_frame,
     write_rows,
-    write_table,
 )
 from grasp_bench.settings import RunSettings
 
@@ -71,7 +70,7 @@ class RunFolder:
         if parts:
             sources = [self._trials] if self._trials.exists() else []
             frame = to_frame(read_table(path) for path in [*parts, *sources])
-            write_table(self._trials, pa.Table.from_pandas(frame, SCHEMA, preserve_index=False))
+            write_frame(self._trials, frame)
             for part in parts:
                 part.unlink()
         self._uncompacted = 0

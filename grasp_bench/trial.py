@@ -224,12 +224,17 @@ def _realised_costs(
     costs: list[float | None] = [None] * len(attempts)
     if executed:
         rows = [b for b, _ in executed]
-        ends = np.stack([verdict.final_state for _, verdict in executed])
-        with torch.no_grad():
-            reached = model.encode(observe(ends, model))
-            distances = model.distance(reached, goal[rows]).tolist()
+        distances = realised_costs([verdict for _, verdict in executed], model, goal[rows])
         for b, distance in zip(rows, distances, strict=True):
             costs[b] = distance
+    return costs
+
+
+def realised_costs(verdicts: Sequence[Verdict], model: WorldModel, goal: Tensor) -> list[float]:
+    """Model distances of where B plans really ended to their goals [B, *Z]."""
+    ends = np.stack([verdict.final_state for verdict in verdicts])
+    with torch.no_grad():
+        costs: list[float] = model.distance(model.encode(observe(ends, model)), goal).tolist()
     return costs
 
 

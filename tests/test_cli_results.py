@@ -1,10 +1,11 @@
 """Commands that read results: what they print, and one sentence for every bad input."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from grasp_bench.results import write_rows
+from grasp_bench.results import read_results, write_rows
 
 
 @pytest.fixture
@@ -33,3 +34,86 @@ def test_runs_that_cannot_be_compared_are_refused(refused, two_runs, make_row):
     write_rows(Path("other.parquet"), [make_row(budget=9.0)])
     assert "differ in budget" in refused("compare", "good.parquet", "other.parquet")
     assert "there is no results file" in refused("compare", "good.parquet", "missing.parquet")
+
+
+def test_showing_results_lists_trials_settings_and_machines(cli, make_row):
+    rows = [make_row(task_id=f"t{number}", horizon=40 + 10 * number) for number in range(2)]
+    rows.append(make_row(task_id="t2", planner="cem", status="error", cpu="another processor"))
+    write_rows(Path("trials.parquet"), rows)
+    code, out, _ = cli("results", "show", "trials.parquet")
+    assert code == 0
+    for fact in ("0, 1 errors", "3 trials", "schema version 2", "first-success", "model_sha256"):
+        assert fact in out
+    assert "a processor (2 trials), another processor (1 trials)" in out
+    code, out, _ = cli("results", "show", "trials.parquet", "--format", "json")
+    counts = json.loads(out)[0]["records"]
+    assert {"planner": "cem", "horizon": 40, "finished": 0, "errors": 1} in counts
+
+
+def test_merging_puts_each_trial_once_into_one_file(cli, make_row):
+    rows = [make_row(task_id=f"t{number}") for number in range(4)]
+    failed = make_row(task_id="t3", status="error", error="ValueError")
+    write_rows(Path("a.parquet"), [*rows[:2], failed])
+    write_rows(Path("b.parquet"), rows[1:])
+    code, out, _ = cli("results", "merge", "a.parquet", "b.parquet", "-o", "deep/all.parquet")
+    assert code == 0
+    assert out == "deep/all.parquet: 4 trials\n"
+    trials = read_results(Path("deep/all.parquet"))
+    assert trials["task_id"].tolist() == ["t0", "t1", "t2", "t3"]
+    assert (trials["status"] == "ok").all()
+
+
+def test_what_cannot_be_one_file_is_not_merged(refused, make_row):
+    write_rows(Path("a.parquet"), [make_row(success=True)])
+    write_rows(Path("b.parquet"), [make_row(success=False, wall_seconds=9.0)])
+    write_rows(Path("c.parquet"), [make_row(task_id="other", budget=9.0)])
+    merge = ("results", "merge", "a.parquet")
+    sentence = refused(*merge, "b.parquet", "-o", "all.parquet")
+    assert "both hold trial grasp-pusht-h40-0000, with different success, wall_seconds" in sentence
+    assert "differ in budget" in refused(*merge, "c.parquet", "-o", "all.parquet")
+    assert "is there already" in refused(*merge, "-o", "b.parquet")
+
+
+@pytest.fixture
+def trial_rows(make_trial_rows):
+    return make_trial_rows("cem", {"samples": "16", "elites": "4"})
+
+
+def test_checking_recomputes_trials_and_agrees(cli, trial_rows, responsive_checkpoint):
+    write_rows(Path("trials.parquet"), trial_rows)
+    code, out, _ = cli("results", "check", "trials.parquet", "--model", responsive_checkpoint)
+    assert code == 0
+    assert (
+        out.splitlines()[-1]
+        == f"{len(trial_rows)} of {len(trial_rows)} sampled trials agree (100%)"
+    )
+    code, out, _ = cli(
+        "results", "check", "trials.parquet", "--model", responsive_checkpoint, "--sample", "1"
+    )
+    assert out.splitlines()[-1] == "1 of 1 sampled trials agree (100%)"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("trial_seed", 1),
+        ("planner_config_sha256", "0" * 64),
+        ("plan_sha256", "0" * 64),
+        ("blind_success", True),
+        ("blind_cost_realised", 99.0),
+        ("blind_block_distance", -1.0),
+    ],
+)
+def test_checking_names_what_does_not_come_back(
+    cli, trial_rows, responsive_checkpoint, column, value
+):
+    write_rows(Path("trials.parquet"), [trial_rows[0] | {column: value}])
+    code, out, _ = cli("results", "check", "trials.parquet", "--model", responsive_checkpoint)
+    assert code == 1
+    assert f"  {column} is " in out
+    assert out.splitlines()[-1] == "0 of 1 sampled trials agree (0%)"
+
+
+def test_results_that_cannot_be_checked_are_refused(refused, make_row):
+    write_rows(Path("planless.parquet"), [make_row()])
+    assert "nothing to check" in refused("results", "check", "planless.parquet")

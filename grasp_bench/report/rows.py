@@ -11,8 +11,7 @@ import pandas as pd
 
 from grasp_bench.errors import UserError
 from grasp_bench.report.published import PAPER_PROTOCOL, PAPER_PUSHT, Published
-from grasp_bench.results import one_row_per_trial
-from grasp_bench.settings import SETTINGS_COLUMNS
+from grasp_bench.results import check_same_settings, one_row_per_trial
 from grasp_bench.stats import (
     SIGNIFICANCE,
     Interval,
@@ -120,13 +119,7 @@ def combine(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         UserError: they were not run under the same settings, so their numbers do not compare.
     """
     trials = pd.concat(frames, ignore_index=True)
-    for column in SETTINGS_COLUMNS:
-        values = sorted(map(str, trials[column].unique()))
-        if column != "model" and len(values) > 1:
-            raise UserError(
-                f"these results differ in {column} ({', '.join(values)}), so their numbers do "
-                "not compare: make a table of each"
-            )
+    check_same_settings(trials, "make a table of each")
     return one_row_per_trial(trials)
 
 
