@@ -7,6 +7,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 # For a CPU-only torch: PIP_ARGS="--extra-index-url" and PyTorch's index of CPU wheels.
 PIP_ARGS ?=
 BUDGET ?= 5
+MODEL ?= pusht-compact
 OUT ?= results/reproduce
 SMOKE := results/smoke
 
@@ -45,7 +46,7 @@ test-slow: env
 	$(BIN)/pytest -q -m slow
 
 # The paper's table. Stopping it is safe: the same command goes on where it was.
-SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS)
+SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL)
 PLANNERS := cem,gd,latco,grasp
 BOUNDS := zero,random,demo
 # The best of five settings per planner on 16 tuning tasks: scripts/tune_grid.py.

@@ -21,6 +21,7 @@ class JepaConfig:
     Attributes:
         features: V, width of the visual latent.
         channels, encoder_width, encoder_blocks: of the patch encoder.
+        votes: K, points the pooling head reads.
         head_width: hidden width of the pooling head.
         width: hidden width of the predictor's residual blocks.
         blocks: number of residual blocks.
@@ -28,10 +29,11 @@ class JepaConfig:
         image_size: width of the pictures the encoder takes.
     """
 
-    features: int = 24
+    features: int = 8
     channels: int = 16
     encoder_width: int = 96
     encoder_blocks: int = 3
+    votes: int = 8
     head_width: int = 128
     width: int = 256
     blocks: int = 4
@@ -44,20 +46,30 @@ class JepaConfig:
 
 
 class PoolingHead(nn.Module):
-    """V features of a set of tokens: an MLP of each token and its place, a mean, an MLP."""
+    """V features of a set of tokens: where they vote that things are, read by an MLP.
+
+    One MLP, shared by all tokens, gives each a weight and an offset for every one of K
+    points; a point is the weighted mean of place plus offset. Features are functions of the
+    points, so they begin as functions of where things are.
+    """
 
     token_mean: Tensor
     token_std: Tensor
     places: Tensor
 
-    def __init__(self, channels: int, cells: int, width: int, features: int) -> None:
+    def __init__(self, channels: int, cells: int, votes: int, width: int, features: int) -> None:
         super().__init__()
+        self.votes = votes
         self.each = nn.Sequential(
-            nn.Linear(channels + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
-        self.whole = nn.Sequential(
-            nn.LayerNorm(width),
+            nn.Linear(channels, width),
+            nn.SiLU(),
             nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 3 * votes),
+        )
+        self.direct = nn.Linear(2 * votes, features)
+        self.whole = nn.Sequential(
+            nn.Linear(2 * votes, width),
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
@@ -65,16 +77,18 @@ class PoolingHead(nn.Module):
         )
         centres = (torch.arange(cells) + 0.5) * (2 / cells) - 1
         rows, columns = torch.meshgrid(centres, centres, indexing="ij")
-        places = torch.stack([columns, rows], -1).reshape(-1, 2)
+        places = torch.stack([columns, rows], -1).reshape(-1, 1, 2)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("token_mean", torch.zeros(channels))
         self.register_buffer("token_std", torch.ones(channels))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features [..., V] of tokens [..., G * G, C]."""
-        scaled = (tokens - self.token_mean) / self.token_std
-        placed = torch.cat([scaled, self.places.expand(*tokens.shape[:-1], 2)], dim=-1)
-        features: Tensor = self.whole(self.each(placed).mean(-2))
+        cast = self.each((tokens - self.token_mean) / self.token_std)
+        cast = cast.reshape(*cast.shape[:-1], self.votes, 3)
+        weights = cast[..., :1].softmax(dim=-3)
+        points = (weights * (self.places + cast[..., 1:])).sum(-3).flatten(-2) * 2
+        features: Tensor = self.direct(points) + self.whole(points)
         return features
 
 
@@ -87,7 +101,9 @@ class JepaWorldModel(LatentWorldModel):
         super().__init__(config, config.features)
         self.encoder = PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
         cells = config.image_size // CELL
-        self.head = PoolingHead(config.channels, cells, config.head_width, config.features)
+        self.head = PoolingHead(
+            config.channels, cells, config.votes, config.head_width, config.features
+        )
         self.predictor = ResidualPredictor(
             self.latent_shape[0], self.action_dim, config.width, config.blocks
         )

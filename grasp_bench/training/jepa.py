@@ -23,7 +23,7 @@ from grasp_bench.training.loop import LossFunction
 
 _RIDGE = 1e-3
 _POOLED_EPISODES = 32  # at a time
-_HARMONICS = 3  # of the agent's place, in each direction
+_HARMONICS = 2  # of the agent's place, in each direction
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class JepaObjective:
             1 - cos(z_{t+2} - z_{t+1}, z_{t+1} - z_t) (temporal straightening).
     """
 
-    unroll: int = 4
+    unroll: int = 2
     prediction: float = 10.0
     variance: float = 10.0
-    covariance: float = 1.0
+    covariance: float = 10.0
     straightening: float = 0.0
 
 

@@ -95,7 +95,9 @@ class JepaRecipe(Recipe):
 
     architecture: JepaConfig = field(default_factory=JepaConfig)
     encoder_from: str = "pusht-patch"
-    embedding: Schedule = Schedule(steps=6_000, batch=64, learning_rate=1e-3, average=0.995)
+    embedding: Schedule = Schedule(
+        steps=1_500, batch=160, learning_rate=2e-3, warmup=50, average=0.995
+    )
     objective: JepaObjective = field(default_factory=JepaObjective)
     dynamics: Schedule = Schedule(steps=8_000, batch=256, learning_rate=1.5e-3, average=0.999)
 

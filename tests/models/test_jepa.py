@@ -5,7 +5,14 @@ from grasp_bench.types import WorldModel
 from tests.models.test_compact import states
 
 TINY = JepaConfig(
-    features=6, channels=3, encoder_width=8, encoder_blocks=1, head_width=8, width=16, blocks=1
+    features=6,
+    channels=3,
+    encoder_width=8,
+    encoder_blocks=1,
+    votes=2,
+    head_width=8,
+    width=16,
+    blocks=1,
 )
 
 
