@@ -30,12 +30,12 @@ def table(
     ] = False,
 ) -> None:
     """The paper's table from results, with the paper's numbers beside."""
-    from grasp_bench.report.rows import build_table, combine
+    from grasp_bench.report.rows import TABLE_COLUMNS, build_table, combine
     from grasp_bench.report.table import results_sheet
     from grasp_bench.report.writers import render
     from grasp_bench.results import read_results
 
-    trials = combine([read_results(path) for path in paths])
+    trials = combine([read_results(path, TABLE_COLUMNS) for path in paths])
     sheets = [results_sheet(build_table(trials), intervals)]
     if output is None:
         _print(sheets, form)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grasp_bench import PROTOCOL_VERSION
@@ -21,6 +22,12 @@ TEMPORARY_SUFFIX = ".tmp"
 
 _PROTOCOL_KEY = b"grasp_bench_protocol_version"
 _SCHEMA_KEY = b"grasp_bench_schema_version"
+_ORDER = ("horizon", "task_id", "trial_key")
+_REPEATED_TEXTS = [
+    column.name
+    for column in COLUMNS
+    if column.type == pa.string() and column.name not in (*_ORDER, "error", "plan_sha256")
+]
 _PANDAS_TYPES = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int64(): pd.Int64Dtype(),
@@ -29,17 +36,22 @@ _PANDAS_TYPES = {
 }
 
 
-def read_results(path: Path) -> pd.DataFrame:
+def read_results(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The trials of a results file or of a run folder, one row each, in a fixed order.
 
     A folder may be read while a sweep writes it.
+
+    Args:
+        path: of the file or folder.
+        columns: these only, and texts that repeat as categories, which is what large results
+            take to be read in little time and memory; by default all.
 
     Raises:
         UserError: nothing there, not a results file, or one of another protocol version.
     """
     if not path.exists():
         raise UserError(f"there is no results file or run folder '{path}'")
-    tables = _read_folder(path) if path.is_dir() else [read_table(path)]
+    tables = _read_folder(path, columns) if path.is_dir() else [read_table(path, columns)]
     if not tables:
         raise UserError(
             f"'{path}' holds no results: expected a {TRIALS_FILE}, as `grasp-bench sweep` leaves"
@@ -47,27 +59,33 @@ def read_results(path: Path) -> pd.DataFrame:
     return to_frame(tables)
 
 
-def _read_folder(folder: Path) -> list[pa.Table]:
+def _read_folder(folder: Path, columns: Sequence[str] | None) -> list[pa.Table]:
     # Parts first: one that disappears meanwhile was moved into the trials file.
     tables = []
     for part in sorted((folder / PARTS_FOLDER).glob("*.parquet")):
         try:
-            tables.append(read_table(part))
+            tables.append(read_table(part, columns))
         except FileNotFoundError:
             continue
     trials = folder / TRIALS_FILE
-    return [*tables, read_table(trials)] if trials.exists() else tables
+    return [*tables, read_table(trials, columns)] if trials.exists() else tables
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of one parquet file, checked to be results of this protocol version.
 
-    Columns that are younger than the file are null.
+    Columns that are younger than the file are null. For `columns` see `read_results`.
     """
     try:
         # Memory first: a file that is replaced while it is read must not be half of each.
         content = pa.BufferReader(path.read_bytes())
-        table = pq.read_table(content, page_checksum_verification=True)
+        present = pq.read_schema(content).names
+        table = pq.read_table(
+            content,
+            columns=columns and [name for name in columns if name in present],
+            read_dictionary=columns and _REPEATED_TEXTS,
+            page_checksum_verification=True,
+        )
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -81,17 +99,19 @@ def read_table(path: Path) -> pa.Table:
             f"{SCHEMA_VERSION}: read it with the version that wrote it, or a later one"
         )
     expected = {column.name for column in COLUMNS if column.since <= schema}
-    if protocol is None or not expected <= set(table.schema.names):
+    if protocol is None or not expected <= set(present):
         raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
     if protocol.decode() != PROTOCOL_VERSION:
         raise UserError(
             f"'{path}' follows protocol version {protocol.decode()}, this grasp-bench version "
             f"{PROTOCOL_VERSION}: their numbers do not compare, so run it again"
         )
-    for field in SCHEMA:
-        if field.name not in expected:
+    wanted = columns or SCHEMA.names
+    for name in wanted:
+        if name not in expected:
+            field = SCHEMA.field(name)
             table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(SCHEMA.names)
+    return table.select(wanted)
 
 
 def schema_version(path: Path) -> int:
@@ -105,15 +125,17 @@ def schema_version(path: Path) -> int:
 
 def to_frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
     """One row per trial, a finished one before an error, by horizon, task and planner."""
-    frame = pa.concat_tables(tables).to_pandas(types_mapper=_PANDAS_TYPES.get)
-    return one_row_per_trial(frame)
+    table = pa.concat_tables(tables)
+    order = pc.sort_indices(table, [(name, "ascending") for name in _ORDER])
+    return one_row_per_trial(table.take(order).to_pandas(types_mapper=_PANDAS_TYPES.get))
 
 
 def one_row_per_trial(frame: pd.DataFrame) -> pd.DataFrame:
-    """Drop repeated trials, errors first; sort by horizon, task and planner."""
-    errors_last = frame.sort_values("status", ascending=False, kind="stable")
-    unique = errors_last.drop_duplicates("trial_key")
-    return unique.sort_values(["horizon", "task_id", "trial_key"], ignore_index=True)
+    """Drop repeated trials, errors first; what is left stays in its order."""
+    if not frame["trial_key"].duplicated().any():
+        return frame
+    errors_last = frame.sort_values("status", key=lambda status: status != "ok", kind="stable")
+    return errors_last.drop_duplicates("trial_key").sort_index().reset_index(drop=True)
 
 
 def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
@@ -137,7 +159,7 @@ def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
             f"'{one}' and '{other}' both hold trial {key}, with different {', '.join(different)} "
             f"({repeated['trial_key'].nunique()} such trials): merge only one of them"
         )
-    return one_row_per_trial(trials.reset_index(drop=True))
+    return to_frame([_as_table(trials)])
 
 
 def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
@@ -153,7 +175,11 @@ def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
 
 def write_frame(path: Path, trials: pd.DataFrame) -> None:
     """Write trials as `read_results` gives them: the whole file or nothing."""
-    write_table(path, pa.Table.from_pandas(trials, SCHEMA, preserve_index=False))
+    write_table(path, _as_table(trials))
+
+
+def _as_table(trials: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(trials, SCHEMA, preserve_index=False)
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:

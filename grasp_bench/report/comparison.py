@@ -235,7 +235,9 @@ def _warnings(findings: list[Finding], gate_times: bool, plans: str | None) -> I
             "The runs share no task where marked unpaired: tests of different tasks see only "
             "large differences."
         )
-    if not gate_times:
+    if gate_times:
+        yield "Planner seconds are given over those of the reference workload in the same run."
+    else:
         yield (
             "Planner seconds are shown as they are and decide nothing: one of the runs has no "
             "reference workload beside it, or they differ in batch, device or threads."

@@ -12,6 +12,7 @@ import pandas as pd
 from grasp_bench.errors import UserError
 from grasp_bench.report.published import PAPER_PROTOCOL, PAPER_PUSHT, Published
 from grasp_bench.results import check_same_settings, one_row_per_trial
+from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
     SIGNIFICANCE,
     Interval,
@@ -24,6 +25,12 @@ from grasp_bench.stats import (
 )
 
 DISPLAY_NAMES = {"cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP"}
+# What a table is made of, for `read_results`.
+TABLE_COLUMNS = (
+    "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "planner_config",
+    "planner_config_sha256", "success", "time_to_success", "iterations_to_success",
+    *SETTINGS_COLUMNS, "cpu", "cores", "accelerator", "workers",
+)  # fmt: skip
 # Rows that bound a table from below and above. They compete with nobody.
 BOUNDS = ("zero", "random", "demo")
 _BOOTSTRAP_SEED = 0
@@ -148,9 +155,8 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
             f"'{label}' stands for different hyperparameters in these results, as its defaults "
             "have changed between them: make a table of each"
         )
-    names: dict[str, str] = dict(
-        zip(map(str, finished["planner_label"]), map(str, finished["planner"]), strict=True)
-    )
+    planners = finished[["planner_label", "planner"]].drop_duplicates()
+    names: dict[str, str] = dict(planners.astype(str).itertuples(index=False, name=None))
     titles, paper_order = planner_titles(names), list(DISPLAY_NAMES)
 
     def place(label: str) -> tuple[bool, int, str]:
@@ -241,11 +247,10 @@ def _notes(trials: pd.DataFrame, finished: pd.DataFrame, columns: list[TableColu
     wall = one["clock"] == "wall"
     unit = "planner seconds" if wall else "candidate plans"
     cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
+    hardware = finished[["cpu", "cores", "accelerator"]].drop_duplicates()
     machines = sorted(
         f"{cpu} ({cores} cores)" if pd.isna(gpu) else gpu
-        for cpu, cores, gpu in set(
-            finished[["cpu", "cores", "accelerator"]].itertuples(index=False, name=None)
-        )
+        for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
     )
     workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
     notes = [
