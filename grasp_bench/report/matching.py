@@ -16,8 +16,8 @@ _SAME = ("clock", "budget", "max_iterations", "stop", "check_first", "check_rati
 _NAMED = ("model_sha256", "task_set_sha256", "master_seed", "batch", "device", "threads")
 _TIMED_ALIKE = ("batch", "device", "threads")
 _ROUNDED_ALIKE = (
-    "planner_config_sha256", "model_sha256", "master_seed", "batch", "device", "threads", "torch_version", "cpu",
-    "accelerator",
+    "planner_config_sha256", "model_sha256", "master_seed", "batch", "device", "threads",
+    "torch_version", "cpu", "accelerator",
 )  # fmt: skip
 
 
