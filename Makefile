@@ -63,6 +63,7 @@ reproduce: env
 	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
 	$(BIN)/grasp-bench figure success $(OUT) -o $(OUT)/success
 	$(BIN)/grasp-bench figure solved $(OUT) -o $(OUT)/solved
+	$(BIN)/grasp-bench report $(OUT) -o $(OUT)/report.html
 	$(BIN)/grasp-bench table $(OUT) --intervals
 
 reproduce-smoke: env

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from grasp_bench.cli_figures import figure_app
-from grasp_bench.cli_looking import replay
+from grasp_bench.cli_looking import replay, report
 from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, tasks_app, train
 from grasp_bench.errors import UserError
@@ -184,6 +184,7 @@ app.add_typer(figure_app, name="figure")
 app.command()(train)
 app.command()(replay)
 app.add_typer(results_app, name="results")
+app.command()(report)
 app.command()(table)
 app.command()(compare)
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
+
+from grasp_bench.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from grasp_bench.report.highlights import Highlight
+    from grasp_bench.report.page import Clip
 
 Results = Annotated[Path, typer.Argument(help="Results file or run folder.")]
 Trial = Annotated[
@@ -46,7 +55,7 @@ def replay(
         check_clip_path(path)
     recorded = recreate(row, model, device)
     typer.echo(trial_line(row))
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
+    with _progress() as progress:
         bar = progress.add_task("planning again", total=int(row["candidates"]))
         again = plan_again(recorded, lambda _: progress.advance(bar))
     typer.echo(agreement(recorded, again))
@@ -58,3 +67,66 @@ def replay(
     else:
         write_clip(path, list(frames(view, size)), FPS)
         typer.echo(path)
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file.")] = Path(
+        "report.html"
+    ),
+    title: Annotated[
+        str | None, typer.Option(help="Heading.", show_default="the names of the results")
+    ] = None,
+    clips: Annotated[
+        bool, typer.Option("--clips/--no-clips", help="Plan the best and worst trials again.")
+    ] = True,
+    model: Checkpoint = None,
+    device: Device = None,
+) -> None:
+    """One self-contained HTML page: table, figures, statistics, clips, commands, hashes."""
+    from grasp_bench.report.highlights import highlights
+    from grasp_bench.report.page import render_page
+    from grasp_bench.report.rows import build_table, combine
+    from grasp_bench.results import read_results, write_atomically
+
+    trials = combine([read_results(path) for path in results])
+    table = build_table(trials)
+    shown: list[Clip] = []
+    if clips:
+        shown = _clips(highlights(table, trials), trials, results, model, device)
+    page = render_page(
+        title or f"Planning with a world model: {', '.join(path.name for path in results)}",
+        table,
+        trials,
+        results,
+        shlex.join(
+            ["grasp-bench", "report", *map(str, results), "-o", str(output)]
+            + (["--title", title] if title else [])
+            + ([] if clips else ["--no-clips"])
+        ),
+        shown,
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, page.encode())
+    typer.echo(f"{output} ({len(page.encode()) / 1e6:.1f} MB)")
+
+
+def _clips(
+    chosen: list[Highlight],
+    trials: pd.DataFrame,
+    results: list[Path],
+    model: str | None,
+    device: str | None,
+) -> list[Clip]:
+    from grasp_bench.viewing.reel import reel
+
+    with _progress() as progress:
+        try:
+            made = reel(chosen, trials, results, model, device)
+            return list(progress.track(made, len(chosen), description="planning again"))
+        except UserError as error:
+            raise UserError(f"{error}; --no-clips leaves the clips out") from error
+
+
+def _progress() -> Progress:
+    return Progress(transient=True, disable=not sys.stdout.isatty())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +59,15 @@ def contenders(table: ResultTable) -> list[tuple[TableColumn, Style]]:
     """The planners of a table but its floors and ceiling, each with its style."""
     planners = [column for column in table.columns if not column.bound]
     return [(column, style(place)) for place, column in enumerate(planners)]
+
+
+def by_cell(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[int, str], pd.DataFrame]:
+    """Some columns of the finished trials of every horizon and planner label."""
+    cell = ["horizon", "planner_label"]
+    # Few columns first: selecting rows copies every column there is.
+    finished = trials[[*cell, "status", *columns]]
+    groups = finished[finished["status"] == "ok"].groupby(cell, sort=False)
+    return {(int(str(horizon)), str(label)): own for (horizon, label), own in groups}
 
 
 def side_by_side(table: ResultTable) -> list[float]:

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from grasp_bench.report.figures.drawing import (
     Drawing,
+    by_cell,
     contenders,
     new_figure,
     provenance,
@@ -51,15 +52,15 @@ def draw_model_rows(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     """Model rows per success over horizon: forward solid and filled, backward dashed, hollow."""
     figure = new_figure(max(7.0, 1.2 * len(table.rows)), 4.0)
     axes = figure.subplots()
-    finished = trials[trials["status"] == "ok"]
+    cells = by_cell(trials, ["success", *(f"rows_{direction}" for direction in DIRECTIONS)])
     words = []
     for (column, look), shift in zip(contenders(table), side_by_side(table), strict=True):
-        own = finished[finished["planner_label"] == column.label]
         for direction, dashes in DIRECTIONS.items():
             work = {
-                int(str(horizon)): cell
-                for horizon, group in own.groupby("horizon")
-                if (cell := work_per_success(group[f"rows_{direction}"], group["success"]))
+                horizon: cell
+                for (horizon, label), own in sorted(cells.items(), key=lambda item: item[0])
+                if label == column.label
+                and (cell := work_per_success(own[f"rows_{direction}"], own["success"]))
             }
             if not work:
                 continue

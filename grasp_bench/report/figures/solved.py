@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from grasp_bench.report.figures.drawing import (
     Drawing,
     Style,
+    by_cell,
     contenders,
     new_figure,
     provenance,
@@ -22,9 +23,9 @@ from grasp_bench.report.figures.drawing import (
 from grasp_bench.report.rows import ResultTable, TableColumn
 from grasp_bench.stats import SurvivalCurve, solved_over_time
 
-PANELS_A_ROW = 3
+PANELS_A_ROW, CURVE_POINTS = 3, 500
 
-Times = NDArray[np.float64]
+Times = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
@@ -40,11 +41,17 @@ def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     height = 2.2 + 0.16 * len(planners)
     figure = new_figure(max(4.5, 3.4 * columns), lines * height + 0.3)
     panels = np.atleast_1d(figure.subfigures(lines, columns, squeeze=False).ravel())
-    finished = trials[trials["status"] == "ok"]
+    first, budget = (float(trials[name].iloc[0]) for name in ("check_first", "budget"))
+    cells = by_cell(trials, ["success", "time_to_success", "planner_time"])
+    times = {cell: times_of(own, budget) for cell, own in cells.items()}
     for place, (row, panel) in enumerate(zip(table.rows, panels, strict=False)):
-        own = finished[finished["horizon"] == row.horizon]
-        _draw_horizon(panel, planners, own, unit, named=place % columns == 0)
+        own = {label: cell for (horizon, label), cell in times.items() if horizon == row.horizon}
+        upper, lower = _draw_horizon(panel, planners, own, first, budget)
         panel.suptitle(f"H={row.horizon}", fontsize="small")
+        upper.set_xlabel(unit, fontsize=7, labelpad=1)
+        if place % columns == 0:
+            upper.set_ylabel("solved (%)", fontsize=8)
+            lower.set_yticklabels([column.title for column, _ in planners], fontsize=6)
     keys = [
         Line2D([], [], color=look.colour, marker=look.marker, label=column.title)
         for column, look in planners
@@ -58,14 +65,14 @@ def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
         "(logarithmic), failures censored when they ended; below, the trials not yet solved or "
         f"ended. {provenance(trials)}",
         alt=f"Step curves of the share of tasks solved over {unit}, one panel per horizon. "
-        + _in_words(planners, finished, table),
+        + _in_words(planners, times, table.rows[-1].horizon, budget),
         figure=figure,
     )
 
 
-def times_of(trials: pd.DataFrame) -> tuple[Times, NDArray[np.bool_]]:
-    """When each trial was solved or censored, and whether [N] it was solved."""
-    ended = trials["planner_time"].clip(upper=float(trials["budget"].iloc[0]))
+def times_of(trials: pd.DataFrame, budget: float) -> Times:
+    """When each trial was solved or censored, and whether it was solved: [N] and [N]."""
+    ended = trials["planner_time"].clip(upper=budget)
     times = trials["time_to_success"].fillna(ended).to_numpy(dtype=np.float64)
     return times, trials["success"].to_numpy(dtype=bool)
 
@@ -73,44 +80,42 @@ def times_of(trials: pd.DataFrame) -> tuple[Times, NDArray[np.bool_]]:
 def _draw_horizon(
     panel: SubFigure,
     planners: list[tuple[TableColumn, Style]],
-    trials: pd.DataFrame,
-    unit: str,
-    named: bool,
-) -> None:
+    times: dict[str, Times],
+    first: float,
+    budget: float,
+) -> tuple[Axes, Axes]:
     upper, lower = panel.subplots(
         2, 1, sharex=True, height_ratios=[1.8, 0.16 * len(planners)], gridspec_kw={"hspace": 0}
     )
-    first, budget = float(trials["check_first"].iloc[0]), float(trials["budget"].iloc[0])
     ticks = _ticks(first, budget)
-    names = []
     for place, (column, look) in enumerate(planners):
-        own = trials[trials["planner_label"] == column.label]
-        names.append(column.title)
-        if own.empty:
-            continue
-        times, solved = times_of(own)
-        _draw_curve(upper, solved_over_time(times, solved), first, budget, look)
-        for tick, count in zip(ticks, _at_risk(times, ticks), strict=True):
-            lower.text(tick, place, str(count), ha="center", va="center", fontsize=6)
+        if column.label in times:
+            own = times[column.label]
+            _draw_curve(upper, solved_over_time(*own), first, budget, look)
+            for tick, count in zip(ticks, _at_risk(own, ticks), strict=True):
+                lower.text(tick, place, str(count), ha="center", va="center", fontsize=6)
     upper.set(xscale="log", xlim=(first / 1.4, budget * 1.4), ylim=(-3, 103))
     upper.xaxis.set_major_locator(FixedLocator(ticks))
     upper.xaxis.set_minor_locator(NullLocator())
     upper.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     upper.tick_params(labelsize=7, labelbottom=True)
     upper.grid(alpha=0.3)
-    upper.set_xlabel(unit, fontsize=7, labelpad=1)
     lower.set(ylim=(len(planners) - 0.5, -0.5), yticks=range(len(planners)))
-    lower.set_yticklabels(names if named else [""] * len(names), fontsize=6)
+    lower.set_yticklabels([""] * len(planners))
     lower.tick_params(length=0, labelbottom=False)
     lower.spines[:].set_visible(False)
-    if named:
-        upper.set_ylabel("solved (%)", fontsize=8)
+    return upper, lower
 
 
 def _draw_curve(axes: Axes, curve: SurvivalCurve, first: float, budget: float, look: Style) -> None:
     # A logarithmic axis has no zero: the curve begins where the first check is.
     times = np.append(np.maximum(curve.times, first / 1.4), budget)
     share = 100 * np.append(curve.solved, curve.solved[-1])
+    if len(times) > CURVE_POINTS:
+        # More steps than a screen has pixels: the curve as it is at evenly spaced times.
+        shown = np.geomspace(times[0], budget, CURVE_POINTS)
+        share = share[np.searchsorted(times, shown, side="right") - 1]
+        times = shown
     marks = sorted({len(times) // 3, 2 * len(times) // 3, len(times) - 1})
     axes.step(
         times,
@@ -132,19 +137,20 @@ def _ticks(first: float, budget: float) -> list[float]:
 
 
 def _at_risk(times: Times, ticks: list[float]) -> list[int]:
-    return [int(len(times) - before) for before in np.searchsorted(np.sort(times), ticks)]
+    ended = np.sort(times[0])
+    return [int(len(ended) - before) for before in np.searchsorted(ended, ticks)]
 
 
 def _in_words(
-    planners: list[tuple[TableColumn, Style]], finished: pd.DataFrame, table: ResultTable
+    planners: list[tuple[TableColumn, Style]],
+    times: dict[tuple[int, str], Times],
+    horizon: int,
+    budget: float,
 ) -> str:
-    longest = finished[finished["horizon"] == table.rows[-1].horizon]
-    budget = float(longest["budget"].iloc[0])
     shares = []
     for column, _ in planners:
-        own = longest[longest["planner_label"] == column.label]
-        if not own.empty:
-            curve = solved_over_time(*times_of(own))
+        if (horizon, column.label) in times:
+            curve = solved_over_time(*times[horizon, column.label])
             by_half = curve.solved[np.searchsorted(curve.times, budget / 2, side="right") - 1]
             shares.append(f"{column.title} {by_half:.0%} and {curve.solved[-1]:.0%}")
-    return f"At H={table.rows[-1].horizon}, by half and all of the budget: {', '.join(shares)}."
+    return f"At H={horizon}, by half and all of the budget: {', '.join(shares)}."
