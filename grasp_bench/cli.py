@@ -17,7 +17,7 @@ from rich.table import Table
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import replay, report
 from grasp_bench.cli_results import compare, results_app, table
-from grasp_bench.cli_training import data_app, tasks_app, train
+from grasp_bench.cli_training import data_app, finetune, tasks_app, train
 from grasp_bench.errors import UserError
 from grasp_bench.report import console
 from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
@@ -182,6 +182,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(figure_app, name="figure")
 app.command()(train)
+app.command()(finetune)
 app.command()(replay)
 app.add_typer(results_app, name="results")
 app.command()(report)

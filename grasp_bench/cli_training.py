@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import (
@@ -30,6 +32,34 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """A progress bar per stage of training; lines where there is no terminal."""
+    with _progress() as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
+            note = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=steps, note=note)
+            progress.update(bars[stage], completed=step, note=note)
+            if not progress.console.is_terminal:
+                typer.echo(f"{stage} {step}/{steps} {note}")
+
+        yield report
+
+
+def _command() -> str:
+    return "grasp-bench " + " ".join(sys.argv[1:])
+
+
+def _echo_card(out: Path, card: dict[str, Any]) -> None:
+    typer.echo(f"{out} sha256 {card['sha256']}")
+    for name, errors in card["held_out"]["probes"].items():
+        figures = ", ".join(f"{key} {value}" for key, value in errors.items())
+        typer.echo(f"{name} probe: {figures}")
 
 
 @data_app.command()
@@ -108,28 +138,61 @@ def train(
     chosen = get_recipe(recipe)
     if dinov2 is not None:
         chosen = with_dinov2(chosen, dinov2)
-    with _progress() as progress:
-        bars: dict[str, TaskID] = {}
-
-        def report(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
-            note = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
-            if stage not in bars:
-                bars[stage] = progress.add_task(stage, total=steps, note=note)
-            progress.update(bars[stage], completed=step, note=note)
-            if not progress.console.is_terminal:
-                typer.echo(f"{stage} {step}/{steps} {note}")
-
+    with _stages() as report:
         card = train_world_model(
             chosen,
             data,
             held_out,
             run,
             out,
-            "grasp-bench " + " ".join(sys.argv[1:]),
+            _command(),
             device,
             report,
         )
-    typer.echo(f"{out} sha256 {card['sha256']}")
-    for name, errors in card["held_out"]["probes"].items():
-        figures = ", ".join(f"{key} {value}" for key, value in errors.items())
-        typer.echo(f"{name} probe: {figures}")
+    _echo_card(out, card)
+
+
+def finetune(
+    model: Annotated[str, typer.Option(help="Checkpoint to start from, by name or path.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run's state.")],
+    recipe: Annotated[str, typer.Option(help="online or online-smoke.")] = "online",
+    data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
+    held_out: Annotated[Path, typer.Option(help="Demonstrations for gap and report.")] = Path(
+        "data/held-out"
+    ),
+    rounds: Annotated[int | None, typer.Option(min=1, help="Of planning and training.")] = None,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="Of each round, planner and horizon.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps a round.")] = None,
+    unroll: Annotated[int | None, typer.Option(min=1, help="Model steps of the loss.")] = None,
+    input_noise: Annotated[
+        float | None, typer.Option(min=0, help="On the first latent, latent units.")
+    ] = None,
+    attack: Annotated[
+        float | None, typer.Option(min=0, help="Radius of adversarial training; 0 for none.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of tasks, plans and samples.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train a model's predictor on plans made with it and executed, in rounds; resumable."""
+    import torch
+
+    from grasp_bench.training.online import finetune as finetune_model
+    from grasp_bench.training.online_recipe import get_online_recipe
+
+    torch.set_num_threads(threads)
+    chosen = get_online_recipe(recipe).changed(
+        rounds=rounds,
+        tasks=tasks,
+        steps=steps,
+        unroll=unroll,
+        input_noise=input_noise,
+        attack=attack,
+        seed=seed,
+    )
+    with _stages() as report:
+        card = finetune_model(model, chosen, data, held_out, run, out, _command(), device, report)
+    _echo_card(out, card)

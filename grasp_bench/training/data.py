@@ -63,16 +63,17 @@ def _episode(split: DataSplit, index: int, steps: int) -> tuple[FloatArray, Floa
     return demonstrate(rng, steps, style)
 
 
-def _write_shard(path: str, split: DataSplit, first: int, count: int, steps: int) -> int:
-    episodes = [_episode(split, first + i, steps) for i in range(count)]
-    temporary = f"{path}.tmp"  # a name that reading does not take for a shard
-    with open(temporary, "wb") as file:
-        np.savez(
-            file,
-            states=np.stack([s for s, _ in episodes]).astype(np.float32),
-            actions=np.stack([a for _, a in episodes]).astype(np.float32),
-        )
+def write_shard(path: Path, states: np.ndarray, actions: np.ndarray) -> None:
+    """Write episodes, states [N, L + 1, 7] and actions [N, L, 2], all or nothing."""
+    temporary = path.with_name(f"{path.name}.tmp")  # reading does not take it for a shard
+    with temporary.open("wb") as file:
+        np.savez(file, states=states.astype(np.float32), actions=actions.astype(np.float32))
     os.replace(temporary, path)
+
+
+def _collect_shard(path: Path, split: DataSplit, first: int, count: int, steps: int) -> int:
+    episodes = [_episode(split, first + i, steps) for i in range(count)]
+    write_shard(path, np.stack([s for s, _ in episodes]), np.stack([a for _, a in episodes]))
     return count
 
 
@@ -113,9 +114,7 @@ def collect(
                 progress(SHARD_EPISODES)
                 continue
             first = shard * SHARD_EPISODES
-            futures.append(
-                pool.submit(_write_shard, str(path), split, first, SHARD_EPISODES, steps)
-            )
+            futures.append(pool.submit(_collect_shard, path, split, first, SHARD_EPISODES, steps))
         for future in as_completed(futures):
             progress(future.result())
 
@@ -144,10 +143,10 @@ def load_demonstrations(
             f"{folder} holds {len(paths) * SHARD_EPISODES} episodes, {episodes} are needed: "
             f"{hint} --episodes {episodes}'"
         )
-    shards = [_read_shard(path) for path in paths[:wanted]]
+    shards = [read_shard(path) for path in paths[:wanted]]
     return Demonstrations(
-        np.concatenate([states for states, _ in shards])[:episodes],
-        np.concatenate([actions for _, actions in shards])[:episodes],
+        np.concatenate([shard.states for shard in shards])[:episodes],
+        np.concatenate([shard.actions for shard in shards])[:episodes],
     )
 
 
@@ -166,9 +165,14 @@ def _description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _read_shard(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_shard(path: Path) -> Demonstrations:
+    """The episodes of one shard.
+
+    Raises:
+        UserError: damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as shard:
-            return shard["states"], shard["actions"]
+            return Demonstrations(shard["states"], shard["actions"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path} is damaged: delete it and collect again") from error

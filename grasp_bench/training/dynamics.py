@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -60,9 +62,28 @@ def encode_episodes(
     model: LatentWorldModel, data: Demonstrations, cache: Path, seed: int
 ) -> LatentEpisodes:
     """Encode every frameskip-th frame of every episode; `cache` is read if it exists."""
+    frames = frame_indices(len(data.states), data.actions.shape[1], model.frameskip, seed)
+    return encode_frames(model, data, np.arange(len(frames)), frames, cache)
+
+
+def encode_phases(model: LatentWorldModel, data: Demonstrations, cache: Path) -> LatentEpisodes:
+    """As `encode_episodes`, but each episode once for each of its `frameskip` phases."""
+    skip, episodes = model.frameskip, len(data.states)
+    phases = np.tile(np.arange(skip), episodes)
+    frames = phases[:, None] + skip * np.arange(data.actions.shape[1] // skip)
+    return encode_frames(model, data, np.repeat(np.arange(episodes), skip), frames, cache)
+
+
+def encode_frames(
+    model: LatentWorldModel,
+    data: Demonstrations,
+    episodes: np.ndarray,
+    frames: np.ndarray,
+    cache: Path,
+) -> LatentEpisodes:
+    """Encode frames [N, M + 1], `frameskip` apart, of episodes [N], or read them from `cache`."""
     if not cache.exists():
-        frames = frame_indices(len(data.states), data.actions.shape[1], model.frameskip, seed)
-        rows = np.arange(len(frames))[:, None]
+        rows = episodes[:, None]
         states = data.states[rows, frames]
         features = visual_features(model, states.reshape(-1, states.shape[-1]))
         steps = frames[:, :1] + np.arange((frames.shape[1] - 1) * model.frameskip)
@@ -108,43 +129,104 @@ class DynamicsObjective:
         unroll: model steps rolled out for the loss.
         input_noise: standard deviation of the noise on the first latent, in latent units.
         huber: where the loss turns from squared to linear, in latent units.
+        attack: radius ε of the perturbations of the first latent and of all actions, in
+            standardised units, that raise the loss most to first order; 0 for none.
     """
 
     unroll: int = 4
     input_noise: float = 0.02
     huber: float = 0.2
+    attack: float = 0.0
+
+
+class Source(NamedTuple):
+    """Episodes to learn from, and how many windows of them a step takes."""
+
+    episodes: LatentEpisodes
+    windows: int
 
 
 def dynamics_loss(
-    model: LatentWorldModel, episodes: LatentEpisodes, batch: int, objective: DynamicsObjective
+    model: LatentWorldModel, sources: Sequence[Source], objective: DynamicsObjective
 ) -> LossFunction:
-    """Huber loss of an open-loop rollout over `unroll` model steps from a random frame."""
+    """Huber loss of open-loop rollouts over `unroll` model steps from random frames."""
     device = model.visual_mean.device
-    actions = model.normalise_actions(episodes.actions.to(device)).cpu()
-    last_start = episodes.features.shape[1] - 1 - objective.unroll
-    if last_start < 0:
-        raise ValueError(
-            f"episodes of {episodes.features.shape[1] - 1} model steps, {objective} unrolls more"
-        )
+    draws = [_window_sampler(model, source, objective.unroll) for source in sources]
+
+    def errors(start: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        predicted = rollout(model, start, actions)
+        each = functional.huber_loss(predicted, targets, reduction="none", delta=objective.huber)
+        return model.mean_parts(each).mean(0)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        episode = torch.randint(len(episodes.features), (batch, 1), generator=generator)
-        begin = torch.randint(last_start + 1, (batch, 1), generator=generator)
-        steps = begin + torch.arange(objective.unroll + 1)
-        latents = model.latent(
-            episodes.features[episode, steps].to(device).float(),
-            episodes.proprio[episode, steps].to(device),
-        )
-        noise = torch.randn(batch, latents.shape[-1], generator=generator).to(device)
-        start = latents[:, 0] + objective.input_noise * noise
-        predicted = rollout(model, start, actions[episode, steps[:, :-1]].to(device))
-        errors = functional.huber_loss(
-            predicted, latents[:, 1:], reduction="none", delta=objective.huber
-        )
-        by_step = model.mean_parts(errors).mean(0)
+        windows = [draw(generator) for draw in draws]
+        latents, actions = (torch.cat(parts).to(device) for parts in zip(*windows, strict=True))
+        noise = torch.randn(latents[:, 0].shape, generator=generator).to(device)
+        start, targets = latents[:, 0] + objective.input_noise * noise, latents[:, 1:]
+        if objective.attack > 0:
+            start, actions = attacked(
+                lambda s, a: errors(s, a, targets).mean(),
+                start,
+                actions,
+                objective.attack,
+                generator,
+            )
+        by_step = errors(start, actions, targets)
         return by_step.mean(), {
             "first_step": round(float(by_step[0].detach()), 6),
             "last_step": round(float(by_step[-1].detach()), 6),
         }
 
     return loss
+
+
+def attacked(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    start: Tensor,
+    actions: Tensor,
+    radius: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Latents and actions moved within ±radius to where `loss` is larger.
+
+    One signed-gradient step of 1.25 radii from a uniformly random point of the box, clipped
+    to it: the fast gradient sign method that arXiv 2512.09929 trains world models with.
+    """
+
+    def random(like: Tensor) -> Tensor:
+        return ((2 * torch.rand(like.shape, generator=generator) - 1) * radius).to(like.device)
+
+    offsets = [random(start).requires_grad_(), random(actions).requires_grad_()]
+    value = loss(start + offsets[0], actions + offsets[1])
+    gradients = torch.autograd.grad(value, offsets)
+    moved = [
+        (offset.detach() + 1.25 * radius * gradient.sign()).clamp(-radius, radius)
+        for offset, gradient in zip(offsets, gradients, strict=True)
+    ]
+    return start + moved[0], actions + moved[1]
+
+
+def _window_sampler(
+    model: LatentWorldModel, source: Source, unroll: int
+) -> Callable[[torch.Generator], tuple[Tensor, Tensor]]:
+    """Draws latents [B, U + 1, D] and actions [B, U, A] of random windows of a source."""
+    episodes, count = source
+    device = model.visual_mean.device
+    actions = model.normalise_actions(episodes.actions.to(device)).cpu()
+    last_start = episodes.features.shape[1] - 1 - unroll
+    if last_start < 0:
+        raise ValueError(
+            f"episodes of {episodes.features.shape[1] - 1} model steps cannot be unrolled {unroll}"
+        )
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        episode = torch.randint(len(episodes.features), (count, 1), generator=generator)
+        begin = torch.randint(last_start + 1, (count, 1), generator=generator)
+        steps = begin + torch.arange(unroll + 1)
+        latents = model.latent(
+            episodes.features[episode, steps].to(device).float(),
+            episodes.proprio[episode, steps].to(device),
+        )
+        return latents, actions[episode, steps[:, :-1]]
+
+    return draw

@@ -59,7 +59,7 @@ def train_world_model(
     held_out = load_demonstrations(held_out_folder, "held-out")
     output.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    _agree(folder / "run.json", {"recipe": recipe.to_json(), "data": data.fingerprint()})
+    agree(folder / "run.json", {"recipe": recipe.to_json(), "data": data.fingerprint()})
 
     torch.manual_seed(recipe.seed)
     begin = time.monotonic()
@@ -92,7 +92,7 @@ def train_world_model(
     return save_checkpoint(model, output, card)
 
 
-def _agree(path: Path, run: dict[str, Any]) -> None:
+def agree(path: Path, run: dict[str, Any]) -> None:
     """Hold a run against the one its folder was begun with, or write it down in a new one."""
     wanted = json.dumps(run, indent=1).encode()
     if not path.exists():

@@ -22,6 +22,7 @@ from grasp_bench.training.data import Demonstrations
 from grasp_bench.training.decoder import decoder_loss
 from grasp_bench.training.dynamics import (
     LatentEpisodes,
+    Source,
     dynamics_loss,
     encode_episodes,
     set_agent_statistics,
@@ -189,5 +190,5 @@ def _train_dynamics(
     model: LatentWorldModel, recipe: Recipe, episodes: LatentEpisodes, run: TrainingRun
 ) -> Trained:
     set_statistics(model, episodes)
-    loss = dynamics_loss(model, episodes, recipe.dynamics.batch, recipe.rollout)
+    loss = dynamics_loss(model, [Source(episodes, recipe.dynamics.batch)], recipe.rollout)
     return run.train("dynamics", model.predictor, loss, recipe.dynamics, recipe.seed + 1)

@@ -1,0 +1,258 @@
+"""Online fine-tuning: plan with the model, execute, train on what happened, a few rounds.
+
+A model trained on demonstrations is wrong where planners go ("Closing the Train-Test Gap in
+World Models for Gradient-Based Planning", arXiv 2512.09929). Encoder and normalisation stay
+as they are; the predictor learns. Every shard of plans, every latent and every training step
+is kept in the run's folder; the same command again goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from grasp_bench.errors import UserError
+from grasp_bench.machine import describe_machine
+from grasp_bench.models.checkpoint import LoadedModel, load_model, save_checkpoint
+from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.results import write_atomically
+from grasp_bench.training.data import (
+    Demonstrations,
+    load_demonstrations,
+    read_shard,
+    write_shard,
+)
+from grasp_bench.training.dynamics import (
+    LatentEpisodes,
+    Source,
+    dynamics_loss,
+    encode_phases,
+)
+from grasp_bench.training.loop import Trained
+from grasp_bench.training.online_plans import (
+    demonstration_tasks,
+    executed_plans,
+    exploitation_gap,
+)
+from grasp_bench.training.online_recipe import OnlineRecipe
+from grasp_bench.training.pipeline import agree
+from grasp_bench.training.probes import model_report
+from grasp_bench.training.stages import Report, TrainingRun, silent
+
+_GAP_ROUND = 0  # names the random stream of the gap's tasks; rounds count from one
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run(TrainingRun):
+    """What all rounds of one fine-tuning share."""
+
+    model: LatentWorldModel
+    recipe: OnlineRecipe
+    held_out: Demonstrations
+
+
+def finetune(
+    model_name: str,
+    recipe: OnlineRecipe,
+    data_folder: Path,
+    held_out_folder: Path,
+    folder: Path,
+    output: Path,
+    command: str,
+    device: str = "cpu",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Fine-tune a world model's predictor on executed plans; writes a checkpoint; resumable.
+
+    Args:
+        model_name: the parent, by checkpoint name or path.
+        recipe: what to do.
+        data_folder: training demonstrations; tasks are cut from them.
+        held_out_folder: demonstrations for the exploitation gap and the card's report.
+        folder: where the run keeps its state.
+        output: the checkpoint to write, `.safetensors`.
+        command: how the user started the run, for the card.
+        device: "cpu" or "cuda".
+        report: called as stages proceed.
+
+    Returns:
+        The checkpoint's card.
+
+    Raises:
+        UserError: missing data, a model without a trainable predictor, or `folder` holds
+            another run.
+    """
+    if output.suffix != ".safetensors":
+        raise UserError(f"--out {output}: a checkpoint's name ends in .safetensors")
+    parent = load_model(model_name, device)
+    model = parent.model
+    if not isinstance(model, LatentWorldModel):
+        raise UserError(f"'{model_name}' comes from an installed package: it cannot be trained")
+    data = load_demonstrations(data_folder, "train", recipe.episodes)
+    held_out = load_demonstrations(held_out_folder, "held-out")
+    _check_unroll(recipe, model.frameskip)
+    folder.mkdir(parents=True, exist_ok=True)
+    hashes = {"train": data.fingerprint(), "held-out": held_out.fingerprint()}
+    wanted = {"recipe": recipe.to_json(), "parent": parent.sha256, "data": hashes}
+    agree(folder / "run.json", wanted)
+
+    run = _Run(
+        data=data,
+        folder=folder,
+        device=model.visual_mean.device,
+        report=report,
+        model=model,
+        recipe=recipe,
+        held_out=held_out,
+    )
+    begin = time.monotonic()
+    gaps = [_gaps(run, folder / "gaps.json")]
+    demonstrations = run.encode(model, recipe.seed)
+    plans: list[LatentEpisodes] = []
+    rounds: list[Trained] = []
+    for number in range(1, recipe.rounds + 1):
+        home = folder / f"round-{number}"
+        home.mkdir(exist_ok=True)
+        plans += _plan(run, number, home)
+        rounds.append(_train(run, number, demonstrations, plans))
+        gaps.append(_gaps(run, home / "gaps.json"))
+    report("evaluation", 0, 1, {})
+    evaluation = model_report(model, data, held_out)
+    report("evaluation", 1, 1, {})
+    card = _card(parent, run, rounds, gaps, hashes) | {
+        "command": command,
+        "held_out": evaluation,
+        "last_session_seconds": round(time.monotonic() - begin),
+        "environment": asdict(describe_machine(device)),
+    }
+    return save_checkpoint(model, output, card)
+
+
+def _check_unroll(recipe: OnlineRecipe, frameskip: int) -> None:
+    # Cut at every phase, a plan of H steps has H / frameskip frames, one transition less.
+    longest = min(recipe.horizons) // frameskip - 1
+    if recipe.rollout.unroll > longest:
+        raise UserError(
+            f"plans of {min(recipe.horizons)} steps can be unrolled {longest} model steps, "
+            f"not {recipe.rollout.unroll}: choose a shorter unroll or longer horizons"
+        )
+
+
+def _plan(run: _Run, number: int, home: Path) -> list[LatentEpisodes]:
+    """The encoded plans of a round, one set a horizon and planner."""
+    recipe = run.recipe
+    cells = [(source, horizon) for horizon in recipe.horizons for source in recipe.sources]
+    encoded = []
+    for index, (source, horizon) in enumerate(cells):
+        shard = home / f"shard-{index:05d}.npz"
+        if not shard.exists():
+            generator = np.random.default_rng((recipe.seed, number, index))
+            prefix = f"train-{number}-{source.planner}-h{horizon}"
+            tasks = demonstration_tasks(run.data, horizon, recipe.tasks, generator, prefix)
+            episodes = executed_plans(run.model, source, tasks, recipe.seed)
+            write_shard(shard, episodes.states, episodes.actions)
+        episodes = read_shard(shard)
+        encoded.append(encode_phases(run.model, episodes, home / f"latents-{index:05d}.npz"))
+        run.report(f"plans {number}", index + 1, len(cells), {})
+    return encoded
+
+
+def _train(
+    run: _Run,
+    number: int,
+    demonstrations: LatentEpisodes,
+    plans: list[LatentEpisodes],
+) -> Trained:
+    """The predictor, in place, on demonstrations and all plans so far."""
+    recipe, predictor = run.recipe, run.model.predictor
+    by_horizon = _joined(plans)
+    windows = round(recipe.plan_share * recipe.dynamics.batch / len(by_horizon))
+    sources = [Source(episodes, windows) for episodes in by_horizon]
+    sources.append(Source(demonstrations, recipe.dynamics.batch - windows * len(by_horizon)))
+    predictor.requires_grad_(True)
+    loss = dynamics_loss(run.model, sources, recipe.rollout)
+    trained = run.train(
+        f"round-{number}/dynamics", predictor, loss, recipe.dynamics, recipe.seed + number
+    )
+    predictor.requires_grad_(False)
+    return trained
+
+
+def _joined(plans: list[LatentEpisodes]) -> list[LatentEpisodes]:
+    """Sets of episodes of one length each."""
+    by_length = defaultdict(list)
+    for episodes in plans:
+        by_length[episodes.features.shape[1]].append(episodes)
+    return [
+        LatentEpisodes(
+            torch.cat([e.features for e in group]),
+            torch.cat([e.proprio for e in group]),
+            torch.cat([e.actions for e in group]),
+        )
+        for group in by_length.values()
+    ]
+
+
+def _gaps(run: _Run, path: Path) -> list[dict[str, Any]]:
+    """The exploitation gaps of the model as it is, measured once and kept at `path`."""
+    recipe = run.recipe
+    if not path.exists():
+        found = []
+        for horizon in recipe.gap_horizons:
+            generator = np.random.default_rng((recipe.seed, _GAP_ROUND, horizon))
+            prefix = f"held-out-h{horizon}"
+            tasks = demonstration_tasks(run.held_out, horizon, recipe.gap_tasks, generator, prefix)
+            for source in recipe.sources:
+                gap = exploitation_gap(run.model, source, tasks, recipe.seed)
+                found.append(asdict(gap))
+                run.report(
+                    f"gap of {source.planner} at H={horizon}",
+                    1,
+                    1,
+                    {"predicted": gap.predicted, "realised": gap.realised, "success": gap.success},
+                )
+        write_atomically(path, json.dumps(found, indent=1).encode())
+    gaps: list[dict[str, Any]] = json.loads(path.read_text())
+    return gaps
+
+
+def _card(
+    parent: LoadedModel,
+    run: _Run,
+    rounds: list[Trained],
+    gaps: list[list[dict[str, Any]]],
+    hashes: dict[str, str],
+) -> dict[str, Any]:
+    """What the parent's card says, and what fine-tuning adds and replaces."""
+    card = parent.card
+    history = {
+        key: card[key]
+        for key in ("command", "recipe", "training_seconds", "curves", "parent")
+        if key in card
+    }
+    names = [f"dynamics {number}" for number in range(1, len(rounds) + 1)]
+    return {
+        "supervision": card.get("supervision"),
+        "parent": {"name": parent.name, "sha256": parent.sha256} | history,
+        "recipe": run.recipe.to_json(),
+        "data": {
+            "episodes": len(run.data.states),
+            "steps": run.data.actions.shape[1],
+            "split": "train",
+            "sha256": hashes["train"],
+            "held_out_sha256": hashes["held-out"],
+        },
+        "normalisation": card.get("normalisation"),
+        "training_seconds": {
+            name: round(done.seconds) for name, done in zip(names, rounds, strict=True)
+        },
+        "exploitation_gap": {str(number): found for number, found in enumerate(gaps)},
+        "curves": {name: done.curve for name, done in zip(names, rounds, strict=True)},
+    }
