@@ -36,11 +36,8 @@ from grasp_bench.training.dynamics import (
     encode_phases,
 )
 from grasp_bench.training.loop import Trained
-from grasp_bench.training.online_plans import (
-    demonstration_tasks,
-    executed_plans,
-    exploitation_gap,
-)
+from grasp_bench.training.online_checks import exploitation_gap, open_loop_distance
+from grasp_bench.training.online_plans import demonstration_tasks, executed_plans
 from grasp_bench.training.online_recipe import OnlineRecipe
 from grasp_bench.training.pipeline import agree
 from grasp_bench.training.probes import model_report
@@ -100,8 +97,9 @@ def finetune(
     _check_unroll(recipe, model.frameskip)
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {"train": data.fingerprint(), "held-out": held_out.fingerprint()}
-    wanted = {"recipe": recipe.to_json(), "parent": parent.sha256, "data": hashes}
-    agree(folder / "run.json", wanted)
+    # A finished run may be taken further: the same command with more rounds.
+    settings = {k: v for k, v in recipe.to_json().items() if k != "rounds"}
+    agree(folder / "run.json", {"recipe": settings, "parent": parent.sha256, "data": hashes})
 
     run = _Run(
         data=data,
@@ -113,7 +111,7 @@ def finetune(
         held_out=held_out,
     )
     begin = time.monotonic()
-    gaps = [_gaps(run, folder / "gaps.json")]
+    checks = [_checks(run, folder / "checks.json")]
     demonstrations = run.encode(model, recipe.seed)
     plans: list[LatentEpisodes] = []
     rounds: list[Trained] = []
@@ -122,11 +120,11 @@ def finetune(
         home.mkdir(exist_ok=True)
         plans += _plan(run, number, home)
         rounds.append(_train(run, number, demonstrations, plans))
-        gaps.append(_gaps(run, home / "gaps.json"))
+        checks.append(_checks(run, home / "checks.json"))
     report("evaluation", 0, 1, {})
     evaluation = model_report(model, data, held_out)
     report("evaluation", 1, 1, {})
-    card = _card(parent, run, rounds, gaps, hashes) | {
+    card = _card(parent, run, rounds, checks, hashes) | {
         "command": command,
         "held_out": evaluation,
         "last_session_seconds": round(time.monotonic() - begin),
@@ -200,34 +198,36 @@ def _joined(plans: list[LatentEpisodes]) -> list[LatentEpisodes]:
     ]
 
 
-def _gaps(run: _Run, path: Path) -> list[dict[str, Any]]:
-    """The exploitation gaps of the model as it is, measured once and kept at `path`."""
-    recipe = run.recipe
+def _checks(run: _Run, path: Path) -> dict[str, Any]:
+    """Gaps and open-loop errors of the model as it is, measured once and kept at `path`."""
     if not path.exists():
-        found = []
-        for horizon in recipe.gap_horizons:
-            generator = np.random.default_rng((recipe.seed, _GAP_ROUND, horizon))
-            prefix = f"held-out-h{horizon}"
-            tasks = demonstration_tasks(run.held_out, horizon, recipe.gap_tasks, generator, prefix)
-            for source in recipe.sources:
-                gap = exploitation_gap(run.model, source, tasks, recipe.seed)
-                found.append(asdict(gap))
-                run.report(
-                    f"gap of {source.planner} at H={horizon}",
-                    1,
-                    1,
-                    {"predicted": gap.predicted, "realised": gap.realised, "success": gap.success},
-                )
+        found = {"exploitation_gap": _gaps(run)}
+        found["open_loop"] = open_loop_distance(run.model, run.held_out)
         write_atomically(path, json.dumps(found, indent=1).encode())
-    gaps: list[dict[str, Any]] = json.loads(path.read_text())
-    return gaps
+    checks: dict[str, Any] = json.loads(path.read_text())
+    return checks
+
+
+def _gaps(run: _Run) -> list[dict[str, Any]]:
+    """The exploitation gap of every planner at every horizon, on the same held-out tasks."""
+    recipe, found = run.recipe, []
+    for horizon in recipe.gap_horizons:
+        generator = np.random.default_rng((recipe.seed, _GAP_ROUND, horizon))
+        count, prefix = recipe.gap_tasks, f"held-out-h{horizon}"
+        tasks = demonstration_tasks(run.held_out, horizon, count, generator, prefix)
+        for source in recipe.sources:
+            gap = exploitation_gap(run.model, source, tasks, recipe.seed)
+            found.append(asdict(gap))
+            costs = {"predicted": gap.predicted, "realised": gap.realised}
+            run.report(f"gap of {source.planner} at H={horizon}", 1, 1, costs)
+    return found
 
 
 def _card(
     parent: LoadedModel,
     run: _Run,
     rounds: list[Trained],
-    gaps: list[list[dict[str, Any]]],
+    checks: list[dict[str, Any]],
     hashes: dict[str, str],
 ) -> dict[str, Any]:
     """What the parent's card says, and what fine-tuning adds and replaces."""
@@ -253,6 +253,6 @@ def _card(
         "training_seconds": {
             name: round(done.seconds) for name, done in zip(names, rounds, strict=True)
         },
-        "exploitation_gap": {str(number): found for number, found in enumerate(gaps)},
+        "rounds": {str(number): found for number, found in enumerate(checks)},
         "curves": {name: done.curve for name, done in zip(names, rounds, strict=True)},
     }

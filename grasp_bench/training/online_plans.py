@@ -1,9 +1,8 @@
-"""What planners do with a model, executed: episodes to learn from, and the exploitation gap."""
+"""What planners do with a model, executed: episodes to learn from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,9 +10,7 @@ from torch import Tensor
 
 from envs.pusht import rollout
 from grasp_bench.errors import UserError
-from grasp_bench.judge import execute
 from grasp_bench.models.latent import LatentWorldModel
-from grasp_bench.models.observation import observe
 from grasp_bench.planners.configure import make_planner
 from grasp_bench.problems import encode_problem, noise_streams
 from grasp_bench.tasks import is_task
@@ -103,48 +100,3 @@ def executed_plans(
 def environment_actions(model: LatentWorldModel, plans: Tensor) -> np.ndarray:
     """Environment actions [B, H, 2] of plans [B, T, A]."""
     return model.denormalise_actions(plans).cpu().numpy().astype(np.float64)
-
-
-@dataclass(frozen=True)
-class ExploitationGap:
-    """How far a planner's plans fall short of what the model promises; means over tasks.
-
-    Attributes:
-        planner: its name.
-        horizon: environment steps.
-        tasks: how many.
-        predicted: goal cost of the final plans as the model predicts it.
-        realised: goal cost of where they really end.
-        gap: predicted minus realised; below zero where the model promises too much.
-        success: share of final plans that succeed (blind success).
-    """
-
-    planner: str
-    horizon: int
-    tasks: int
-    predicted: float
-    realised: float
-    gap: float
-    success: float
-
-
-def exploitation_gap(
-    model: LatentWorldModel, source: PlanSource, tasks: list[Task], seed: int
-) -> ExploitationGap:
-    """The gap of a planner's final plans for tasks of one horizon."""
-    problem, plans = planned(model, source, tasks, seed, last_only=True)
-    plan, cost = plans[-1]
-    verdicts = execute(tasks, environment_actions(model, plan))
-    with torch.no_grad():
-        ends = model.encode(observe(np.stack([v.final_state for v in verdicts]), model))
-        realised = float(model.distance(ends, problem.goal).mean())
-    predicted = float(cost.mean())
-    return ExploitationGap(
-        planner=source.planner,
-        horizon=tasks[0].horizon,
-        tasks=len(tasks),
-        predicted=round(predicted, 5),
-        realised=round(realised, 5),
-        gap=round(predicted - realised, 5),
-        success=round(float(np.mean([v.success for v in verdicts])), 4),
-    )

@@ -22,12 +22,8 @@ from grasp_bench.training.dynamics import (
     encode_phases,
 )
 from grasp_bench.training.online import finetune
-from grasp_bench.training.online_plans import (
-    demonstration_tasks,
-    executed_plans,
-    exploitation_gap,
-    incumbents,
-)
+from grasp_bench.training.online_checks import exploitation_gap, open_loop_distance
+from grasp_bench.training.online_plans import demonstration_tasks, executed_plans, incumbents
 from grasp_bench.training.online_recipe import PlanSource, get_online_recipe
 from grasp_bench.types import NoiseStreams, Problem
 
@@ -119,6 +115,17 @@ def test_the_exploitation_gap_is_predicted_minus_realised(model, demonstrations)
     assert gap == exploitation_gap(model, PlanSource("gd", {}, (3,)), tasks, seed=0)
 
 
+def test_the_open_loop_error_of_a_model_that_never_moves_is_the_copy_floor(
+    tiny_checkpoint, demonstrations
+):
+    model = load_model(str(tiny_checkpoint)).model  # its last layer is zero: F(z, a) = z
+    errors = open_loop_distance(model, demonstrations)
+    assert set(errors) == {"1", "4", "8", "12", "16"}
+    for error in errors.values():
+        assert error["median"] == error["copy_median"] > 0
+        assert error["mean"] == error["copy_mean"]
+
+
 def test_every_phase_of_a_plan_is_encoded(model, demonstrations, tmp_path):
     data = Demonstrations(demonstrations.states[:2, :21], demonstrations.actions[:2, :20])
     encoded = encode_phases(model, data, tmp_path / "latents.npz")
@@ -169,7 +176,7 @@ def test_an_attacked_loss_is_harder_and_trains_the_predictor_alone(demonstration
 
 
 def test_finetuning_runs_from_the_command_line_and_resumes_to_the_same_weights(
-    responsive_checkpoint, datasets, tmp_path
+    responsive_checkpoint, datasets, tmp_path, monkeypatch
 ):
     path = tmp_path / "tuned.safetensors"
     folders = ["--data", str(datasets / "train"), "--held-out", str(datasets / "held-out")]
@@ -180,7 +187,8 @@ def test_finetuning_runs_from_the_command_line_and_resumes_to_the_same_weights(
     assert card["parent"]["sha256"] == parent.sha256
     assert card["command"].startswith("grasp-bench")
     assert card["recipe"]["rounds"] == 1
-    assert {gap["planner"] for gap in card["exploitation_gap"]["1"]} == {"gd", "cem"}
+    assert set(card["rounds"]) == {"0", "1"}
+    assert {gap["planner"] for gap in card["rounds"]["1"]["exploitation_gap"]} == {"gd", "cem"}
     before, after = parent.model.state_dict(), load_model(str(path)).model.state_dict()
     for name, value in after.items():
         assert torch.equal(value, before[name]) is not name.startswith("predictor."), name
@@ -191,6 +199,7 @@ def test_finetuning_runs_from_the_command_line_and_resumes_to_the_same_weights(
     shards[0].with_name("latents-00000.npz").unlink()
     (run / "round-1" / "dynamics.pt").unlink()
     arguments = (datasets / "train", datasets / "held-out", run, tmp_path / "again.safetensors")
+    monkeypatch.setattr("grasp_bench.training.online.model_report", lambda *given: {})
     again = finetune(str(responsive_checkpoint), recipe, *arguments, "a test")
     assert again["sha256"] == card["sha256"]
     with pytest.raises(UserError, match="another recipe"):
