@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def finetune(
         held_out=held_out,
     )
     begin = time.monotonic()
-    checks = [_checks(run, folder / "checks.json")]
+    checks = [_checks(run, folder)]
     demonstrations = run.encode(model, recipe.seed)
     plans: list[LatentEpisodes] = []
     rounds: list[Trained] = []
@@ -120,7 +121,7 @@ def finetune(
         home.mkdir(exist_ok=True)
         plans += _plan(run, number, home)
         rounds.append(_train(run, number, demonstrations, plans))
-        checks.append(_checks(run, home / "checks.json"))
+        checks.append(_checks(run, home))
     report("evaluation", 0, 1, {})
     evaluation = model_report(model, data, held_out)
     report("evaluation", 1, 1, {})
@@ -198,14 +199,20 @@ def _joined(plans: list[LatentEpisodes]) -> list[LatentEpisodes]:
     ]
 
 
-def _checks(run: _Run, path: Path) -> dict[str, Any]:
-    """Gaps and open-loop errors of the model as it is, measured once and kept at `path`."""
+def _checks(run: _Run, home: Path) -> dict[str, Any]:
+    """Gaps and open-loop errors of the model as it is, measured once and kept in `home`."""
+    return {
+        "exploitation_gap": _kept(home / "gaps.json", lambda: _gaps(run)),
+        "open_loop": _kept(
+            home / "open-loop.json", lambda: open_loop_distance(run.model, run.held_out)
+        ),
+    }
+
+
+def _kept(path: Path, measure: Callable[[], Any]) -> Any:
     if not path.exists():
-        found = {"exploitation_gap": _gaps(run)}
-        found["open_loop"] = open_loop_distance(run.model, run.held_out)
-        write_atomically(path, json.dumps(found, indent=1).encode())
-    checks: dict[str, Any] = json.loads(path.read_text())
-    return checks
+        write_atomically(path, json.dumps(measure(), indent=1).encode())
+    return json.loads(path.read_text())
 
 
 def _gaps(run: _Run) -> list[dict[str, Any]]:
