@@ -173,6 +173,9 @@ def finetune(
     attack: Annotated[
         float | None, typer.Option(min=0, help="Radius of adversarial training; 0 for none.")
     ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(min=1, help="Predictors, trained apart; their mean answers.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of tasks, plans and samples.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
@@ -191,6 +194,7 @@ def finetune(
         unroll=unroll,
         input_noise=input_noise,
         attack=attack,
+        ensemble=ensemble,
         seed=seed,
     )
     with _stages() as report:

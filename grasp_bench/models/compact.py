@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from envs.pusht import WORKSPACE
 from grasp_bench.models.encoder import IMAGE_SIZE, KeypointEncoder
+from grasp_bench.models.ensemble import ensemble_of
 from grasp_bench.models.latent import LatentWorldModel
 
 DECODER_SCALE = 64.0  # px; brings the decoder's inputs near one
@@ -24,6 +25,7 @@ class CompactConfig:
         encoder_channels: width of the convolutional encoder.
         width: hidden width of the predictor's residual blocks.
         blocks: number of residual blocks.
+        ensemble: predictors whose mean answers.
         frameskip: environment steps per model step.
         image_size: width of the pictures the encoder takes.
         decoder_width: hidden width of the decoder.
@@ -36,6 +38,7 @@ class CompactConfig:
     frameskip: int = 5
     image_size: int = 64
     decoder_width: int = 96
+    ensemble: int = 1
 
     def __post_init__(self) -> None:
         if self.image_size != IMAGE_SIZE:
@@ -111,8 +114,11 @@ class CompactWorldModel(LatentWorldModel):
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config, 2 * config.keypoints)
         self.encoder = KeypointEncoder(config.keypoints, config.encoder_channels)
-        self.predictor = ResidualPredictor(
-            self.latent_shape[0], self.action_dim, config.width, config.blocks
+        self.predictor = ensemble_of(
+            config.ensemble,
+            lambda: ResidualPredictor(
+                self.latent_shape[0], self.action_dim, config.width, config.blocks
+            ),
         )
         self.decoder = PictureDecoder(config.keypoints, config.decoder_width)
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from envs.pusht import ACTION_DIM
+from grasp_bench.errors import UserError
+from grasp_bench.models.ensemble import EnsemblePredictor
 from grasp_bench.types import Observation
 
 PROPRIO_DIM = 4
@@ -95,6 +97,21 @@ class LatentWorldModel(nn.Module, ABC):
         """F(s, a): [..., D] and [..., A] to [..., D]."""
         following: Tensor = self.predictor(state, action)
         return following
+
+    def disagreement(self, state: Tensor, action: Tensor) -> Tensor:
+        """How far an ensemble's predictors lie apart on [..., D] and [..., A], [...].
+
+        The variance of F(s, a) over the predictors, averaged as `distance` averages errors.
+
+        Raises:
+            UserError: the model has a single predictor.
+        """
+        if not isinstance(self.predictor, EnsemblePredictor):
+            raise UserError(
+                "this model has one predictor, so nothing disagrees: "
+                "'grasp-bench finetune --ensemble 3' makes an ensemble"
+            )
+        return self.mean_parts(self.predictor.answers(state, action).var(0))
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Mean squared visual error plus mean squared proprioceptive error, [...]."""

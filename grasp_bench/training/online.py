@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
-from grasp_bench.models.checkpoint import LoadedModel, load_model, save_checkpoint
+from grasp_bench.models.checkpoint import BUILDERS, LoadedModel, load_model, save_checkpoint
+from grasp_bench.models.ensemble import EnsemblePredictor
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.results import write_atomically
 from grasp_bench.training.data import (
@@ -44,6 +46,7 @@ from grasp_bench.training.pipeline import agree
 from grasp_bench.training.probes import model_report
 from grasp_bench.training.stages import Report, TrainingRun, silent
 
+_MEMBER_STRIDE = 10_000  # between the seeds of an ensemble's members
 _GAP_ROUND = 0  # names the random stream of the gap's tasks; rounds count from one
 
 
@@ -93,6 +96,7 @@ def finetune(
     model = parent.model
     if not isinstance(model, LatentWorldModel):
         raise UserError(f"'{model_name}' comes from an installed package: it cannot be trained")
+    model = _as_ensemble(model, recipe.ensemble)
     data = load_demonstrations(data_folder, "train", recipe.episodes)
     held_out = load_demonstrations(held_out_folder, "held-out")
     _check_unroll(recipe, model.frameskip)
@@ -115,23 +119,42 @@ def finetune(
     checks = [_checks(run, folder)]
     demonstrations = run.encode(model, recipe.seed)
     plans: list[LatentEpisodes] = []
-    rounds: list[Trained] = []
+    stages: dict[str, Trained] = {}
     for number in range(1, recipe.rounds + 1):
         home = folder / f"round-{number}"
         home.mkdir(exist_ok=True)
         plans += _plan(run, number, home)
-        rounds.append(_train(run, number, demonstrations, plans))
+        stages |= _train(run, number, demonstrations, plans)
         checks.append(_checks(run, home))
     report("evaluation", 0, 1, {})
     evaluation = model_report(model, data, held_out)
     report("evaluation", 1, 1, {})
-    card = _card(parent, run, rounds, checks, hashes) | {
+    card = _card(parent, run, stages, checks, hashes) | {
         "command": command,
         "held_out": evaluation,
         "last_session_seconds": round(time.monotonic() - begin),
         "environment": asdict(describe_machine(device)),
     }
     return save_checkpoint(model, output, card)
+
+
+def _as_ensemble(model: LatentWorldModel, size: int) -> LatentWorldModel:
+    """The model with `size` copies of its predictor, to be trained apart; itself if that is 1."""
+    if size == 1:
+        return model
+    if isinstance(model.predictor, EnsemblePredictor):
+        raise UserError("the model is an ensemble already: leave --ensemble out")
+    architecture = model.config.to_json()
+    if "ensemble" not in architecture:
+        raise UserError(f"a {model.kind} model cannot be an ensemble: leave --ensemble out")
+    ensemble = BUILDERS[model.kind](architecture | {"ensemble": size})
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in model.state_dict().items():
+        scope, _, rest = name.partition(".")
+        copies = [f"predictor.members.{k}.{rest}" for k in range(size)]
+        weights |= dict.fromkeys(copies if scope == "predictor" else [name], value)
+    ensemble.load_state_dict(weights)
+    return ensemble.to(model.visual_mean.device).eval().requires_grad_(False)
 
 
 def _check_unroll(recipe: OnlineRecipe, frameskip: int) -> None:
@@ -164,24 +187,47 @@ def _plan(run: _Run, number: int, home: Path) -> list[LatentEpisodes]:
 
 
 def _train(
-    run: _Run,
-    number: int,
-    demonstrations: LatentEpisodes,
-    plans: list[LatentEpisodes],
-) -> Trained:
-    """The predictor, in place, on demonstrations and all plans so far."""
-    recipe, predictor = run.recipe, run.model.predictor
-    by_horizon = _joined(plans)
-    windows = round(recipe.plan_share * recipe.dynamics.batch / len(by_horizon))
-    sources = [Source(episodes, windows) for episodes in by_horizon]
-    sources.append(Source(demonstrations, recipe.dynamics.batch - windows * len(by_horizon)))
+    run: _Run, number: int, demonstrations: LatentEpisodes, plans: list[LatentEpisodes]
+) -> dict[str, Trained]:
+    """The predictor, in place, on demonstrations and all plans so far; stages by name.
+
+    The members of an ensemble learn one after another, each from its own bootstrap sample
+    of the episodes.
+    """
+    predictor, stage = run.model.predictor, f"round-{number}/dynamics"
+    sets, seed = [*_joined(plans), demonstrations], run.recipe.seed + number
     predictor.requires_grad_(True)
-    loss = dynamics_loss(run.model, sources, recipe.rollout)
-    trained = run.train(
-        f"round-{number}/dynamics", predictor, loss, recipe.dynamics, recipe.seed + number
-    )
+    if isinstance(predictor, EnsemblePredictor):
+        stages = {}
+        for index in range(len(predictor.members)):
+            member_seed = seed + _MEMBER_STRIDE * index
+            resampled = [_bootstrap(episodes, member_seed) for episodes in sets]
+            with predictor.alone(index) as member:
+                name = f"{stage}-{index}"
+                stages[name] = _train_on(run, name, member, resampled, member_seed)
+    else:
+        stages = {stage: _train_on(run, stage, predictor, sets, seed)}
     predictor.requires_grad_(False)
-    return trained
+    return stages
+
+
+def _train_on(
+    run: _Run, stage: str, learner: nn.Module, sets: list[LatentEpisodes], seed: int
+) -> Trained:
+    """The learner on sets of plans and, the last of them, demonstrations."""
+    recipe = run.recipe
+    *plans, demonstrations = sets
+    windows = round(recipe.plan_share * recipe.dynamics.batch / len(plans))
+    sources = [Source(episodes, windows) for episodes in plans]
+    sources.append(Source(demonstrations, recipe.dynamics.batch - windows * len(plans)))
+    loss = dynamics_loss(run.model, sources, recipe.rollout)
+    return run.train(stage, learner, loss, recipe.dynamics, seed)
+
+
+def _bootstrap(episodes: LatentEpisodes, seed: int) -> LatentEpisodes:
+    count = len(episodes.features)
+    rows = torch.randint(count, (count,), generator=torch.Generator().manual_seed(seed))
+    return LatentEpisodes(episodes.features[rows], episodes.proprio[rows], episodes.actions[rows])
 
 
 def _joined(plans: list[LatentEpisodes]) -> list[LatentEpisodes]:
@@ -233,7 +279,7 @@ def _gaps(run: _Run) -> list[dict[str, Any]]:
 def _card(
     parent: LoadedModel,
     run: _Run,
-    rounds: list[Trained],
+    stages: dict[str, Trained],
     checks: list[dict[str, Any]],
     hashes: dict[str, str],
 ) -> dict[str, Any]:
@@ -244,7 +290,6 @@ def _card(
         for key in ("command", "recipe", "training_seconds", "curves", "parent")
         if key in card
     }
-    names = [f"dynamics {number}" for number in range(1, len(rounds) + 1)]
     return {
         "supervision": card.get("supervision"),
         "parent": {"name": parent.name, "sha256": parent.sha256} | history,
@@ -257,9 +302,7 @@ def _card(
             "held_out_sha256": hashes["held-out"],
         },
         "normalisation": card.get("normalisation"),
-        "training_seconds": {
-            name: round(done.seconds) for name, done in zip(names, rounds, strict=True)
-        },
+        "training_seconds": {name: round(done.seconds) for name, done in stages.items()},
         "rounds": {str(number): found for number, found in enumerate(checks)},
-        "curves": {name: done.curve for name, done in zip(names, rounds, strict=True)},
+        "curves": {name: done.curve for name, done in stages.items()},
     }

@@ -49,6 +49,8 @@ class OnlineRecipe:
         rollout: its loss.
         gap_tasks: held-out tasks of each horizon for the exploitation gap.
         gap_horizons: their horizons.
+        ensemble: predictors made of the parent's, each trained on its own bootstrap sample;
+            1 for the parent's alone.
         seed: of tasks, plans and samples.
     """
 
@@ -66,18 +68,19 @@ class OnlineRecipe:
     rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=6))
     gap_tasks: int = 24
     gap_horizons: tuple[int, ...] = (40, 80)
+    ensemble: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.tasks < 1 or self.gap_tasks < 1:
-            raise UserError("rounds, tasks and gap tasks must be at least 1")
+        if self.rounds < 1 or self.tasks < 1 or self.gap_tasks < 1 or self.ensemble < 1:
+            raise UserError("rounds, tasks, gap tasks and the ensemble must be at least 1")
         if not 0 < self.plan_share < 1:
             raise UserError(f"the share of plans must lie between 0 and 1, not {self.plan_share}")
 
     def changed(self, **options: float | int | None) -> OnlineRecipe:
         """The recipe with options replaced, those that are not None.
 
-        `rounds`, `tasks` and `seed` are its own; `steps` is the schedule's; `unroll`,
+        `rounds`, `tasks`, `ensemble` and `seed` are its own; `steps` is the schedule's; `unroll`,
         `input_noise` and `attack` are the loss's.
         """
         given = {name: value for name, value in options.items() if value is not None}

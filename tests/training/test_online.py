@@ -226,3 +226,19 @@ def test_options_replace_their_part_of_a_recipe():
     assert recipe.tasks == get_online_recipe("online").tasks
     with pytest.raises(UserError, match="share of plans"):
         replace(recipe, plan_share=1.5)
+
+
+def test_an_ensemble_is_trained_apart_and_kept_in_the_checkpoint(
+    responsive_checkpoint, datasets, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("grasp_bench.training.online.model_report", lambda *given: {})
+    recipe = get_online_recipe("online-smoke").changed(ensemble=2, steps=5)
+    path, folders = tmp_path / "pair.safetensors", (datasets / "train", datasets / "held-out")
+    card = finetune(str(responsive_checkpoint), recipe, *folders, tmp_path / "run", path, "a test")
+    assert card["architecture"]["ensemble"] == 2
+    assert set(card["curves"]) == {"round-1/dynamics-0", "round-1/dynamics-1"}
+    model = load_model(str(path)).model
+    state, action = torch.randn(3, *model.latent_shape), torch.randn(3, model.action_dim)
+    assert (model.disagreement(state, action) > 0).all()
+    with pytest.raises(UserError, match="an ensemble already"):
+        finetune(str(path), recipe, *folders, tmp_path / "again", path, "a test")
