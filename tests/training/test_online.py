@@ -6,7 +6,6 @@ import torch
 
 from envs.goal import in_goal_region
 from envs.pusht import rollout as simulate
-from grasp_bench.cli import main
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
 from grasp_bench.models.checkpoint import read_card
@@ -26,21 +25,6 @@ from grasp_bench.training.online_checks import exploitation_gap, open_loop_dista
 from grasp_bench.training.online_plans import demonstration_tasks, executed_plans, incumbents
 from grasp_bench.training.online_recipe import PlanSource, get_online_recipe
 from grasp_bench.types import NoiseStreams, Problem
-
-
-def grasp_bench(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
-
-
-@pytest.fixture(scope="module")
-def datasets(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split in ("train", "held-out"):
-        arguments = ["--split", split, "--out", str(folder / split), "--episodes", "400"]
-        assert grasp_bench("data", "collect", *arguments) == 0
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +160,7 @@ def test_an_attacked_loss_is_harder_and_trains_the_predictor_alone(demonstration
 
 
 def test_finetuning_runs_from_the_command_line_and_resumes_to_the_same_weights(
-    responsive_checkpoint, datasets, tmp_path, monkeypatch
+    grasp_bench, responsive_checkpoint, datasets, tmp_path, monkeypatch
 ):
     path = tmp_path / "tuned.safetensors"
     folders = ["--data", str(datasets / "train"), "--held-out", str(datasets / "held-out")]
@@ -206,7 +190,9 @@ def test_finetuning_runs_from_the_command_line_and_resumes_to_the_same_weights(
         finetune(str(responsive_checkpoint), replace(recipe, seed=1), *arguments, "a test")
 
 
-def test_bad_input_to_finetuning_is_a_sentence(responsive_checkpoint, datasets, tmp_path, capsys):
+def test_bad_input_to_finetuning_is_a_sentence(
+    grasp_bench, responsive_checkpoint, datasets, tmp_path, capsys
+):
     command = ["finetune", "--model", str(responsive_checkpoint), "--run", str(tmp_path / "run")]
     command += ["--out", str(tmp_path / "out.safetensors"), "--recipe", "online-smoke"]
     assert grasp_bench(*command, "--data", str(tmp_path / "nowhere")) == 2

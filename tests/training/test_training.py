@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from grasp_bench.cli import main
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
 from grasp_bench.models.checkpoint import read_card
@@ -15,21 +14,6 @@ from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
 from grasp_bench.training.recipe import EquivarianceWeights, get_recipe, with_dinov2
-
-
-def grasp_bench(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
-
-
-@pytest.fixture(scope="module")
-def datasets(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split in ("train", "held-out"):
-        arguments = ["--split", split, "--out", str(folder / split), "--episodes", "400"]
-        assert grasp_bench("data", "collect", *arguments) == 0
-    return folder
 
 
 def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_path):
@@ -125,7 +109,9 @@ def test_keypoint_labels_are_rigid_with_the_block():
     np.testing.assert_array_equal(labels[:, 0], states[:, :2])
 
 
-def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(datasets, tmp_path):
+def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
+    grasp_bench, datasets, tmp_path
+):
     path = tmp_path / "smoke.safetensors"
     command = ["train", "--recipe", "smoke", "--run", str(tmp_path / "run"), "--out", str(path)]
     for split in ("train", "held-out"):
@@ -200,7 +186,7 @@ def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
         torch.testing.assert_close(backbone[name], value, rtol=0, atol=0)
 
 
-def test_dinov2_from_nowhere_or_for_another_model_is_a_sentence(tmp_path, capsys):
+def test_dinov2_from_nowhere_or_for_another_model_is_a_sentence(grasp_bench, tmp_path, capsys):
     pytest.importorskip("transformers")
     command = ["train", "--run", str(tmp_path / "run"), "--dinov2", str(tmp_path)]
     assert grasp_bench(*command, "--recipe", "patch") == 2
@@ -209,7 +195,7 @@ def test_dinov2_from_nowhere_or_for_another_model_is_a_sentence(tmp_path, capsys
     assert "patch recipes" in capsys.readouterr().err
 
 
-def test_bad_input_to_training_is_a_sentence_and_exit_code_2(tmp_path, capsys):
+def test_bad_input_to_training_is_a_sentence_and_exit_code_2(grasp_bench, tmp_path, capsys):
     nowhere = ["--data", str(tmp_path / "nowhere"), "--run", str(tmp_path / "run")]
     assert grasp_bench("train", *nowhere) == 2
     assert "grasp-bench data collect" in capsys.readouterr().err
