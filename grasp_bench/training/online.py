@@ -10,53 +10,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
-from grasp_bench.models.checkpoint import BUILDERS, LoadedModel, load_model, save_checkpoint
-from grasp_bench.models.ensemble import EnsemblePredictor
+from grasp_bench.models.checkpoint import LoadedModel, load_model, save_checkpoint
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.results import write_atomically
-from grasp_bench.training.data import (
-    Demonstrations,
-    load_demonstrations,
-    read_shard,
-    write_shard,
-)
-from grasp_bench.training.dynamics import (
-    LatentEpisodes,
-    Source,
-    dynamics_loss,
-    encode_phases,
-)
+from grasp_bench.training.data import load_demonstrations, read_shard, write_shard
+from grasp_bench.training.dynamics import LatentEpisodes, encode_phases
 from grasp_bench.training.loop import Trained
 from grasp_bench.training.online_checks import exploitation_gap, open_loop_distance
 from grasp_bench.training.online_plans import demonstration_tasks, executed_plans
+from grasp_bench.training.online_predictor import OnlineRun, as_ensemble, train_predictor
 from grasp_bench.training.online_recipe import OnlineRecipe
 from grasp_bench.training.pipeline import agree
 from grasp_bench.training.probes import model_report
-from grasp_bench.training.stages import Report, TrainingRun, silent
+from grasp_bench.training.stages import Report, silent
 
-_MEMBER_STRIDE = 10_000  # between the seeds of an ensemble's members
 _GAP_ROUND = 0  # names the random stream of the gap's tasks; rounds count from one
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run(TrainingRun):
-    """What all rounds of one fine-tuning share."""
-
-    model: LatentWorldModel
-    recipe: OnlineRecipe
-    held_out: Demonstrations
 
 
 def finetune(
@@ -96,7 +73,7 @@ def finetune(
     model = parent.model
     if not isinstance(model, LatentWorldModel):
         raise UserError(f"'{model_name}' comes from an installed package: it cannot be trained")
-    model = _as_ensemble(model, recipe.ensemble)
+    model = as_ensemble(model, recipe.ensemble)
     data = load_demonstrations(data_folder, "train", recipe.episodes)
     held_out = load_demonstrations(held_out_folder, "held-out")
     _check_unroll(recipe, model.frameskip)
@@ -106,7 +83,7 @@ def finetune(
     settings = {k: v for k, v in recipe.to_json().items() if k != "rounds"}
     agree(folder / "run.json", {"recipe": settings, "parent": parent.sha256, "data": hashes})
 
-    run = _Run(
+    run = OnlineRun(
         data=data,
         folder=folder,
         device=model.visual_mean.device,
@@ -124,7 +101,7 @@ def finetune(
         home = folder / f"round-{number}"
         home.mkdir(exist_ok=True)
         plans += _plan(run, number, home)
-        stages |= _train(run, number, demonstrations, plans)
+        stages |= train_predictor(run, number, demonstrations, plans)
         checks.append(_checks(run, home))
     report("evaluation", 0, 1, {})
     evaluation = model_report(model, data, held_out)
@@ -138,25 +115,6 @@ def finetune(
     return save_checkpoint(model, output, card)
 
 
-def _as_ensemble(model: LatentWorldModel, size: int) -> LatentWorldModel:
-    """The model with `size` copies of its predictor, to be trained apart; itself if that is 1."""
-    if size == 1:
-        return model
-    if isinstance(model.predictor, EnsemblePredictor):
-        raise UserError("the model is an ensemble already: leave --ensemble out")
-    architecture = model.config.to_json()
-    if "ensemble" not in architecture:
-        raise UserError(f"a {model.kind} model cannot be an ensemble: leave --ensemble out")
-    ensemble = BUILDERS[model.kind](architecture | {"ensemble": size})
-    weights: dict[str, torch.Tensor] = {}
-    for name, value in model.state_dict().items():
-        scope, _, rest = name.partition(".")
-        copies = [f"predictor.members.{k}.{rest}" for k in range(size)]
-        weights |= dict.fromkeys(copies if scope == "predictor" else [name], value)
-    ensemble.load_state_dict(weights)
-    return ensemble.to(model.visual_mean.device).eval().requires_grad_(False)
-
-
 def _check_unroll(recipe: OnlineRecipe, frameskip: int) -> None:
     # Cut at every phase, a plan of H steps has H / frameskip frames, one transition less.
     longest = min(recipe.horizons) // frameskip - 1
@@ -167,7 +125,7 @@ def _check_unroll(recipe: OnlineRecipe, frameskip: int) -> None:
         )
 
 
-def _plan(run: _Run, number: int, home: Path) -> list[LatentEpisodes]:
+def _plan(run: OnlineRun, number: int, home: Path) -> list[LatentEpisodes]:
     """The encoded plans of a round, one set a horizon and planner."""
     recipe = run.recipe
     cells = [(source, horizon) for horizon in recipe.horizons for source in recipe.sources]
@@ -186,66 +144,7 @@ def _plan(run: _Run, number: int, home: Path) -> list[LatentEpisodes]:
     return encoded
 
 
-def _train(
-    run: _Run, number: int, demonstrations: LatentEpisodes, plans: list[LatentEpisodes]
-) -> dict[str, Trained]:
-    """The predictor, in place, on demonstrations and all plans so far; stages by name.
-
-    The members of an ensemble learn one after another, each from its own bootstrap sample
-    of the episodes.
-    """
-    predictor, stage = run.model.predictor, f"round-{number}/dynamics"
-    sets, seed = [*_joined(plans), demonstrations], run.recipe.seed + number
-    predictor.requires_grad_(True)
-    if isinstance(predictor, EnsemblePredictor):
-        stages = {}
-        for index in range(len(predictor.members)):
-            member_seed = seed + _MEMBER_STRIDE * index
-            resampled = [_bootstrap(episodes, member_seed) for episodes in sets]
-            with predictor.alone(index) as member:
-                name = f"{stage}-{index}"
-                stages[name] = _train_on(run, name, member, resampled, member_seed)
-    else:
-        stages = {stage: _train_on(run, stage, predictor, sets, seed)}
-    predictor.requires_grad_(False)
-    return stages
-
-
-def _train_on(
-    run: _Run, stage: str, learner: nn.Module, sets: list[LatentEpisodes], seed: int
-) -> Trained:
-    """The learner on sets of plans and, the last of them, demonstrations."""
-    recipe = run.recipe
-    *plans, demonstrations = sets
-    windows = round(recipe.plan_share * recipe.dynamics.batch / len(plans))
-    sources = [Source(episodes, windows) for episodes in plans]
-    sources.append(Source(demonstrations, recipe.dynamics.batch - windows * len(plans)))
-    loss = dynamics_loss(run.model, sources, recipe.rollout)
-    return run.train(stage, learner, loss, recipe.dynamics, seed)
-
-
-def _bootstrap(episodes: LatentEpisodes, seed: int) -> LatentEpisodes:
-    count = len(episodes.features)
-    rows = torch.randint(count, (count,), generator=torch.Generator().manual_seed(seed))
-    return LatentEpisodes(episodes.features[rows], episodes.proprio[rows], episodes.actions[rows])
-
-
-def _joined(plans: list[LatentEpisodes]) -> list[LatentEpisodes]:
-    """Sets of episodes of one length each."""
-    by_length = defaultdict(list)
-    for episodes in plans:
-        by_length[episodes.features.shape[1]].append(episodes)
-    return [
-        LatentEpisodes(
-            torch.cat([e.features for e in group]),
-            torch.cat([e.proprio for e in group]),
-            torch.cat([e.actions for e in group]),
-        )
-        for group in by_length.values()
-    ]
-
-
-def _checks(run: _Run, home: Path) -> dict[str, Any]:
+def _checks(run: OnlineRun, home: Path) -> dict[str, Any]:
     """Gaps and open-loop errors of the model as it is, measured once and kept in `home`."""
     return {
         "exploitation_gap": _kept(home / "gaps.json", lambda: _gaps(run)),
@@ -261,7 +160,7 @@ def _kept(path: Path, measure: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
-def _gaps(run: _Run) -> list[dict[str, Any]]:
+def _gaps(run: OnlineRun) -> list[dict[str, Any]]:
     """The exploitation gap of every planner at every horizon, on the same held-out tasks."""
     recipe, found = run.recipe, []
     for horizon in recipe.gap_horizons:
@@ -278,7 +177,7 @@ def _gaps(run: _Run) -> list[dict[str, Any]]:
 
 def _card(
     parent: LoadedModel,
-    run: _Run,
+    run: OnlineRun,
     stages: dict[str, Trained],
     checks: list[dict[str, Any]],
     hashes: dict[str, str],

@@ -1,0 +1,28 @@
+#!/bin/sh
+# What a world model is worth to planners: docs/model-progress.md has the table.
+#
+#     scripts/model_progress.sh MODEL FOLDER [PLANNER...]
+#
+# 100 tuning tasks at H=40 and H=80, the settings of `make reproduce`, counted in candidates so
+# that load changes nothing: about what five planner seconds buy at H=80 and batch 1.
+set -eu
+model=$1 folder=$2
+shift 2
+measure() {
+    planner=$1 budget=$2
+    shift 2
+    grasp-bench sweep --model "$model" --planners "$planner" "$@" --horizons 40,80 --tasks tune \
+        --trials 100 --clock iterations --budget "$budget" --stop never --batch 50 --workers 1 \
+        --out "$folder/$planner"
+}
+for planner in ${*:-cem gd grasp}; do
+    case $planner in
+    cem) measure cem 128 --set cem.samples=100 --set cem.elites=10 ;;
+    gd) measure gd 290 --set gd.optimiser=adam --set gd.lr=0.2 ;;
+    grasp)
+        measure grasp 14 --set grasp.sync_every=10 --set grasp.gd_steps=20 \
+            --set grasp.action_lr=0.002
+        ;;
+    *) echo "no budget is set for planner '$planner'" >&2 && exit 2 ;;
+    esac
+done
