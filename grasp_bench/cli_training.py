@@ -156,7 +156,7 @@ def finetune(
     model: Annotated[str, typer.Option(help="Checkpoint to start from, by name or path.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
     run: Annotated[Path, typer.Option(help="Folder that keeps the run's state.")],
-    recipe: Annotated[str, typer.Option(help="online or online-smoke.")] = "online",
+    recipe: Annotated[str, typer.Option(help="online, online-try or online-smoke.")] = "online",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
     held_out: Annotated[Path, typer.Option(help="Demonstrations for gap and report.")] = Path(
         "data/held-out"

@@ -101,6 +101,15 @@ class OnlineRecipe:
 
 ONLINE_RECIPES: dict[str, OnlineRecipe] = {
     "online": OnlineRecipe(),
+    # One short round on GD's plans, to see whether an option is worth a whole run.
+    "online-try": OnlineRecipe(
+        rounds=1,
+        sources=(PlanSource("gd", TUNED_GD, (3, 15, 50, 150)),),
+        tasks=64,
+        dynamics=Schedule(steps=400, batch=256, learning_rate=5e-4, warmup=40, average=0.99),
+        gap_tasks=48,
+        gap_horizons=(80,),
+    ),
     "online-smoke": OnlineRecipe(
         rounds=1,
         sources=(

@@ -96,6 +96,7 @@ def test_the_exploitation_gap_is_predicted_minus_realised(model, demonstrations)
     gap = exploitation_gap(model, PlanSource("gd", {}, (2, 3)), tasks, seed=0)
     assert gap.gap == pytest.approx(gap.predicted - gap.realised, abs=2e-5)
     assert (gap.planner, gap.horizon, gap.tasks) == ("gd", 20, 3)
+    assert 0 <= gap.exploited <= 1 - gap.success
     assert gap == exploitation_gap(model, PlanSource("gd", {}, (3,)), tasks, seed=0)
 
 
