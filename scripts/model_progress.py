@@ -3,12 +3,15 @@
     python scripts/model_progress.py NAME=FOLDER NAME=FOLDER...
 
 A row per model and planner. Each cell: success at some check / success of the plan committed
-to at the end (blind), and in brackets the exact McNemar p-values against the first model.
+to at the end (blind), in brackets the exact McNemar p-values against the first model, and the
+median goal cost of the committed plans, predicted → realised. The second table splits the
+blind failures into broken promises, plans that the model priced below 0.02, and the rest.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +19,7 @@ import pandas as pd
 from grasp_bench.errors import UserError
 from grasp_bench.results import read_results
 from grasp_bench.stats import mcnemar_p_value
+from grasp_bench.training.online_checks import PROMISED
 
 OUTCOMES = ("success", "blind_success")
 COSTS = ("blind_cost_predicted", "blind_cost_realised")
@@ -41,9 +45,22 @@ def cell(trials: pd.DataFrame, before: pd.DataFrame | None) -> str:
     return f"{rates} (p = {p_values}); {costs}"
 
 
+def failures(trials: pd.DataFrame, before: pd.DataFrame | None) -> str:
+    failed = ~trials["blind_success"].astype(bool)
+    promised = trials["blind_cost_predicted"].astype(float) < PROMISED
+    return f"{(failed & promised).sum()} + {(failed & ~promised).sum()}"
+
+
 def main() -> None:
     models = dict(argument.split("=", 1) for argument in sys.argv[1:])
     runs = {name: read_runs(Path(folder)) for name, folder in models.items()}
+    for show in (cell, failures):
+        print_table(runs, show)
+
+
+def print_table(
+    runs: dict[str, pd.DataFrame], show: Callable[[pd.DataFrame, pd.DataFrame | None], str]
+) -> None:
     first = next(iter(runs.values()))
     horizons = sorted(first["horizon"].unique())
     print("| model | planner | " + " | ".join(f"H={horizon}" for horizon in horizons) + " |")
@@ -54,7 +71,7 @@ def main() -> None:
             for horizon in horizons:
                 chosen = (trials["planner"] == planner) & (trials["horizon"] == horizon)
                 same = (first["planner"] == planner) & (first["horizon"] == horizon)
-                cells.append(cell(trials[chosen], None if trials is first else first[same]))
+                cells.append(show(trials[chosen], None if trials is first else first[same]))
             print(f"| {name} | {planner} | " + " | ".join(cells) + " |")
 
 
