@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grasp_bench.errors import UserError
-from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN, Format, console
+from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN, Format, TableKind, console
 
 EXIT_REGRESSION = EXIT_DISAGREEMENT = 1
 
@@ -25,18 +25,31 @@ def table(
     paths: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = "rich",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it here.")] = None,
+    kind: Annotated[
+        TableKind,
+        typer.Option(
+            help="The paper's table, planners against each other, or configurations of one."
+        ),
+    ] = "results",
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show 95% intervals and counts in the cells.")
     ] = False,
 ) -> None:
-    """The paper's table from results, with the paper's numbers beside."""
+    """A table of results; the paper's has the paper's numbers beside."""
+    from grasp_bench.report.ablation import ablation_sheets
+    from grasp_bench.report.pairwise import pairwise_sheets
     from grasp_bench.report.rows import TABLE_COLUMNS, build_table, combine
     from grasp_bench.report.table import results_sheet
     from grasp_bench.report.writers import render
     from grasp_bench.results import read_results
 
     trials = combine([read_results(path, TABLE_COLUMNS) for path in paths])
-    sheets = [results_sheet(build_table(trials), intervals)]
+    if kind == "ablation":
+        sheets = ablation_sheets(trials, intervals)
+    else:
+        rows = build_table(trials)
+        results = [results_sheet(rows, intervals)]
+        sheets = pairwise_sheets(rows, trials) if kind == "pairwise" else results
     if output is None:
         _print(sheets, form)
         return

@@ -2,15 +2,20 @@
 
 import csv
 import io
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.published import PAPER_PUSHT
+from grasp_bench.report.ablation import ablation_sheets
+from grasp_bench.report.pairwise import pairwise_sheets
+from grasp_bench.report.published import PAPER
 from grasp_bench.report.rows import build_table, combine
 from grasp_bench.report.table import results_sheet
 from grasp_bench.report.writers import render
@@ -162,7 +167,7 @@ def test_results_that_overlap_count_once(results):
 
 
 def test_the_papers_numbers_are_multiples_of_one_in_500():
-    cells = [cell for row in PAPER_PUSHT.values() for cell in row.values()]
+    cells = [cell for row in PAPER.cells.values() for cell in row.values()]
     assert len(cells) == 20
     for cell in cells:
         assert cell.success * 500 == pytest.approx(round(cell.success * 500))
@@ -191,3 +196,122 @@ def test_frames_keep_nullable_types(results):
     trials = results({"grasp": range(3)})
     assert trials["success"].dtype == pd.BooleanDtype()
     assert trials["iterations_to_success"].dtype == pd.Int64Dtype()
+
+
+def test_ties_come_with_the_smallest_difference_that_would_have_shown(results):
+    table = build_table(results({"grasp": range(12), "cem": range(6, 18)}))
+    (note,) = (note for note in table.notes if "80% power" in note)
+    assert note.endswith("24 at H=40.")
+    alone = build_table(results({"grasp": range(12)}))
+    assert not any("power" in note for note in alone.notes)
+
+
+def test_numbers_published_elsewhere_stand_in_columns_of_their_own_with_their_protocol(results):
+    table = build_table(results({"cem": range(10)}, horizon=25))
+    lines = written(table, "markdown", intervals=False).split("\n")
+    assert lines[0] == "| Horizon | CEM | CEM (paper) | CEM (CLEAR-LeWM) |"
+    assert lines[2].endswith("| \u2013 | 86.3% |")
+    assert any("CLEAR-LeWM v0.5" in note for note in table.notes)
+    assert "CLEAR" not in written(build_table(results({"cem": range(10)})), "markdown")
+
+
+def test_intervals_are_shown_on_request_and_named(results):
+    table = build_table(results({"grasp": range(10)}))
+    assert "[14.2, 40.2]" in written(table, "markdown")
+    plain = written(table, "markdown", intervals=False)
+    assert "[14.2, 40.2]" not in plain
+    assert "intervals" not in plain
+
+
+def test_html_is_a_table_with_scopes_and_escaped_text(results):
+    text = written(build_table(results({"grasp": range(10), "cem[a=<b>]": []})), "html")
+    root = ElementTree.fromstring(f"<div>{text.replace('<br>', '<br/>')}</div>")
+    assert root.find("table/thead/tr/th[@scope='col']").text == "Horizon"
+    assert root.find("table/tbody/tr/th[@scope='row']").text == "H=40"
+    assert root.find("table/tbody/tr/td/strong").text == "25.0% / 5.5 s"
+    assert root.find("table/tbody/tr/td[@class='published']") is not None
+    assert any("cem[a=<b>]" in item.text for item in root.iterfind("ul/li"))
+
+
+def test_json_holds_unrounded_numbers_and_notes(results):
+    (sheet,) = json.loads(written(build_table(results({"grasp": range(10)})), "json"))
+    assert sheet["records"][0]["grasp_success"] == 0.25
+    # Times 1, 2, 3 and 4 of 40; whatever takes the budget of 5 or more counts as 5.
+    assert sheet["records"][0]["grasp_restricted_mean_time"] == pytest.approx((10 + 36 * 5) / 40)
+    assert sheet["notes"]
+
+
+def test_latex_of_every_kind_compiles(results, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("needs pdflatex")
+    trials = results(
+        {"grasp": range(12), "cem[sigma=0.5]": range(6), "cem": range(3), "a_b&c%$#{}~^": []}
+    )
+    sheets = [
+        results_sheet(build_table(trials)),
+        *pairwise_sheets(build_table(trials), trials),
+        *ablation_sheets(trials, intervals=True),
+    ]
+    document = (
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\tiny\n"
+        f"{render(sheets, 'latex')}\\end{{document}}\n"
+    )
+    (tmp_path / "table.tex").write_text(document)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 1000
+
+
+def test_pairwise_matrices_hold_differences_intervals_and_corrected_p_values(results):
+    trials = results({"grasp": range(20), "cem": range(6), "gd": range(6, 12), "demo": range(40)})
+    (sheet,) = pairwise_sheets(build_table(trials), trials)
+    assert sheet.headings == ["Row minus column", "CEM", "GD", "GRASP"]
+    by_name = {row[0].text: dict(zip(sheet.headings[1:], row[1:])) for row in sheet.rows}
+    assert by_name["GRASP"]["CEM"].text == "+35.0"
+    assert by_name["CEM"]["GRASP"].text == "-35.0"
+    assert by_name["GRASP"]["CEM"].bold
+    assert by_name["CEM"]["GD"].text == "+0.0"
+    assert "p = 1, finds" in by_name["CEM"]["GD"].below
+    record = next(r for r in sheet.records if {r["planner"], r["other"]} == {"cem", "grasp"})
+    assert record["p_value"] == pytest.approx(2 * 0.5**14)
+    assert record["p_adjusted"] == pytest.approx(3 * 2 * 0.5**14)
+
+
+def test_pairwise_matrices_come_by_horizon_and_over_all(results):
+    trials = combine(
+        [
+            results({"grasp": range(20), "cem": range(6)}),
+            results({"grasp": range(20), "cem": range(6)}, horizon=80, name="h80.parquet"),
+        ]
+    )
+    titles = [sheet.title for sheet in pairwise_sheets(build_table(trials), trials)]
+    assert titles == ["H=40", "H=80", "all horizons"]
+    alone = results({"grasp": range(20)})
+    with pytest.raises(UserError, match="two planners"):
+        pairwise_sheets(build_table(alone), alone)
+
+
+def test_ablation_rows_name_what_differs_and_are_held_against_the_defaults(results):
+    options = {"grasp": "gd", "grasp[sync=cem]": "cem", "grasp[sync=none]": "none"}
+    frames = [
+        results(
+            {label: range(20 - 8 * place)},
+            name=f"{place}.parquet",
+            planner_config=json.dumps({"lr": 0.1, "sync": sync}),
+            planner_config_sha256=f"{place}" * 64,
+        )
+        for place, (label, sync) in enumerate(options.items())
+    ]
+    (sheet,) = ablation_sheets(combine(frames), intervals=False)
+    assert sheet.headings == ["sync", "H=40"]
+    assert [row[0].text for row in sheet.rows] == ["gd", "cem", "none"]
+    assert sheet.rows[0][1].below == ""
+    assert sheet.rows[1][1].below.startswith("-20.0 [")
+    assert sheet.rows[1][1].below.endswith("p = 0.0078*")
+    assert [row[1].bold for row in sheet.rows] == [True, False, False]
+    assert sheet.records[2]["h40_difference"] == pytest.approx(-0.4)
+    with pytest.raises(UserError, match="two configurations"):
+        ablation_sheets(frames[0], intervals=False)

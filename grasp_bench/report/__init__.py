@@ -4,6 +4,7 @@ from typing import Literal
 
 from rich.console import Console
 
+TableKind = Literal["results", "pairwise", "ablation"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 
 # Wide enough for the paper's four planners with the published numbers beside them.

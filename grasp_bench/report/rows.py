@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.published import PAPER_PROTOCOL, PAPER_PUSHT, Published
+from grasp_bench.report.notes import detectable_note, protocol_notes, reading_note, source_notes
+from grasp_bench.report.pairing import Pairing, paired
+from grasp_bench.report.published import PAPER, SOURCES, Published, Source
 from grasp_bench.results import check_same_settings, one_row_per_trial
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
@@ -18,8 +20,6 @@ from grasp_bench.stats import (
     Interval,
     RestrictedMean,
     bootstrap_median_interval,
-    mcnemar_p_value,
-    paired_difference_interval,
     restricted_mean_time,
     wilson_interval,
 )
@@ -37,19 +37,6 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
-class AgainstBest:
-    """A planner and the best of its row, on the tasks both have tried.
-
-    Attributes:
-        p_value: exact McNemar test.
-        difference: bootstrap interval of its success rate minus the best's.
-    """
-
-    p_value: float
-    difference: Interval
-
-
-@dataclass(frozen=True)
 class Cell:
     """One planner at one horizon.
 
@@ -61,7 +48,7 @@ class Cell:
         time: 95% bootstrap interval of that median.
         restricted_mean: mean time to success, failures counted as the budget.
         best: bold: no test tells it from the best of its row.
-        against_best: None for the best itself and for bounds.
+        against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
 
     trials: int
@@ -71,7 +58,7 @@ class Cell:
     time: Interval | None
     restricted_mean: RestrictedMean
     best: bool = False
-    against_best: AgainstBest | None = None
+    against_best: Pairing | None = None
 
     @property
     def rate(self) -> float:
@@ -86,14 +73,16 @@ class TableColumn:
     Attributes:
         label: as the results name it.
         title: as the table names it.
-        published: by horizon, empty where nobody published any.
+        published: the paper's numbers by horizon, empty where there are none.
+        elsewhere: other people's, by source, at horizons of the table.
         bound: a floor or ceiling of the table, whose times mean nothing.
     """
 
     label: str
     title: str
-    published: dict[int, Published]
+    published: Mapping[int, Published]
     bound: bool
+    elsewhere: Mapping[Source, dict[int, Published]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,16 +128,37 @@ def build_table(trials: pd.DataFrame) -> ResultTable:
     finished = trials[trials["status"] == "ok"]
     if finished.empty:
         raise UserError("no finished trials: there is nothing to tabulate yet")
-    columns = _columns(finished)
-    rows = [
-        _row(horizon, finished[finished["horizon"] == horizon], columns)
-        for horizon in sorted(int(horizon) for horizon in finished["horizon"].unique())
-    ]
-    unit = "s" if finished["clock"].iloc[0] == "wall" else "iterations"
-    return ResultTable(columns, rows, unit, _notes(trials, finished, columns))
+    horizons = sorted(int(horizon) for horizon in finished["horizon"].unique())
+    columns = _columns(finished, horizons)
+    rows = [_row(h, finished[finished["horizon"] == h], columns) for h in horizons]
+    wall = bool(finished["clock"].iloc[0] == "wall")
+    notes = [reading_note(wall), *protocol_notes(finished), *_further_notes(columns, rows)]
+    if errors := len(trials) - len(finished):
+        notes.append(f"{errors} trial(s) ended in an error and are not counted.")
+    return ResultTable(columns, rows, "s" if wall else "iterations", notes)
 
 
-def _columns(finished: pd.DataFrame) -> list[TableColumn]:
+def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator[str]:
+    if changed := [column.label for column in columns if "[" in column.label]:
+        yield f"Hyperparameters that are not the defaults: {'; '.join(changed)}."
+    ties = {
+        row.horizon: max(pairing.detectable for pairing in tied)
+        for row in rows
+        if (tied := [c.against_best for c in row.cells.values() if c.best and c.against_best])
+    }
+    if ties:
+        yield detectable_note(ties)
+    yield from source_notes(
+        source
+        for source in SOURCES
+        if any(
+            column.published if source is PAPER else source in column.elsewhere
+            for column in columns
+        )
+    )
+
+
+def _columns(finished: pd.DataFrame, horizons: list[int]) -> list[TableColumn]:
     configurations = finished.groupby("planner_label")["planner_config_sha256"].nunique()
     for label in configurations.index[configurations > 1]:
         raise UserError(
@@ -173,11 +183,21 @@ def _columns(finished: pd.DataFrame) -> list[TableColumn]:
         return TableColumn(
             label=label,
             title=titles[label],
-            published=PAPER_PUSHT.get(name, {}) if comparable else {},
+            published=PAPER.cells.get(name, {}) if comparable else {},
             bound=name in BOUNDS,
+            elsewhere=_elsewhere(name, horizons) if comparable else {},
         )
 
     return [column(label) for label in sorted(names, key=place)]
+
+
+def _elsewhere(name: str, horizons: list[int]) -> dict[Source, dict[int, Published]]:
+    found = {
+        source: {h: cell for h, cell in source.cells.get(name, {}).items() if h in horizons}
+        for source in SOURCES
+        if source is not PAPER
+    }
+    return {source: cells for source, cells in found.items() if cells}
 
 
 def planner_titles(names: Mapping[str, str]) -> dict[str, str]:
@@ -206,7 +226,7 @@ def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> Table
         if label == best:
             cells[label] = replace(cells[label], best=solvable)
             continue
-        against = _against_best(trials[label], trials[best])
+        against = paired(trials[label], trials[best])
         tied = against is not None and against.p_value >= SIGNIFICANCE
         cells[label] = replace(cells[label], best=solvable and tied, against_best=against)
     return TableRow(horizon, cells)
@@ -228,50 +248,3 @@ def _cell(trials: pd.DataFrame) -> Cell:
             planner_time.fillna(budget).to_numpy(dtype=np.float64), succeeded.to_numpy(), budget
         ),
     )
-
-
-def _against_best(trials: pd.DataFrame, best: pd.DataFrame) -> AgainstBest | None:
-    pairs = trials.merge(best, on="task_id", suffixes=("", "_best"))
-    if pairs.empty:
-        return None
-    own = pairs["success"].to_numpy(dtype=bool)
-    other = pairs["success_best"].to_numpy(dtype=bool)
-    generator = np.random.default_rng(_BOOTSTRAP_SEED)
-    return AgainstBest(
-        mcnemar_p_value(own, other), paired_difference_interval(own, other, generator)
-    )
-
-
-def _notes(trials: pd.DataFrame, finished: pd.DataFrame, columns: list[TableColumn]) -> list[str]:
-    one = finished.iloc[0]
-    wall = one["clock"] == "wall"
-    unit = "planner seconds" if wall else "candidate plans"
-    cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
-    hardware = finished[["cpu", "cores", "accelerator"]].drop_duplicates()
-    machines = sorted(
-        f"{cpu} ({cores} cores)" if pd.isna(gpu) else gpu
-        for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
-    )
-    workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
-    notes = [
-        f"Success rate and median {'time' if wall else 'iterations'} to success over successes; "
-        "below, their 95% intervals (Wilson, bootstrap) and n. Bold: the best of its "
-        "row, and what an exact McNemar test on the same tasks does not tell from it "
-        f"(p >= {SIGNIFICANCE}).",
-        f"Success: in the goal region at some step within the horizon. Budget {one['budget']:g} "
-        f"{unit}{cap}, stop: {one['stop']}, batch {one['batch']}, tasks: {one['tasks']} set, "
-        f"seed {one['master_seed']}, protocol version {one['protocol_version']}.",
-        f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
-        f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
-    ]
-    changed = [c.label for c in columns if "[" in c.label]
-    if changed:
-        notes.append(f"Hyperparameters that are not the defaults: {'; '.join(changed)}.")
-    if any(column.published for column in columns):
-        notes.append(
-            f"{PAPER_PROTOCOL}. World model, tasks, budget and hardware are not those of the "
-            "columns beside: compare the pattern, not the digits."
-        )
-    if errors := len(trials) - len(finished):
-        notes.append(f"{errors} trial(s) ended in an error and are not counted.")
-    return notes

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from grasp_bench.report.published import Published
+from collections.abc import Mapping
+
+from grasp_bench.report.notes import INTERVALS_NOTE
+from grasp_bench.report.published import PAPER, Published, Source
 from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet
 
@@ -13,16 +16,15 @@ def results_sheet(table: ResultTable, intervals: bool = True) -> Sheet:
         headings=_headings(table),
         rows=[_row(table, row, intervals) for row in table.rows],
         records=[_record(table, row) for row in table.rows],
-        notes=table.notes,
+        notes=[*([INTERVALS_NOTE] if intervals else []), *table.notes],
     )
 
 
 def _headings(table: ResultTable) -> list[str]:
     headings = ["Horizon"]
     for column in table.columns:
-        headings.append(column.title)
-        if column.published:
-            headings.append(f"{column.title} (paper)")
+        sources = [source.name for source, _ in _published_columns(column)]
+        headings += [column.title, *(f"{column.title} ({name})" for name in sources)]
     return headings
 
 
@@ -30,8 +32,8 @@ def _row(table: ResultTable, row: TableRow, intervals: bool) -> list[Entry]:
     line = [Entry(f"H={row.horizon}")]
     for column in table.columns:
         line.append(cell_entry(row.cells.get(column.label), column, table.unit, intervals))
-        if column.published:
-            line.append(Entry(_published(column.published.get(row.horizon)), dim=True))
+        for _, cells in _published_columns(column):
+            line.append(Entry(_published(cells.get(row.horizon)), dim=True))
     return line
 
 
@@ -49,14 +51,16 @@ def _record(table: ResultTable, row: TableRow) -> dict[str, object]:
     for column in table.columns:
         numbers = cell_numbers(row.cells.get(column.label))
         record |= {f"{column.label}_{name}": value for name, value in numbers.items()}
-        if column.published:
-            published = column.published.get(row.horizon)
-            success, seconds = published or (None, None)
-            record |= {
-                f"{column.label}_paper_success": success,
-                f"{column.label}_paper_median_seconds": seconds,
-            }
+        for source, cells in _published_columns(column):
+            success, seconds = cells.get(row.horizon) or (None, None)
+            head = f"{column.label}_{source.name}"
+            record |= {f"{head}_success": success, f"{head}_median_seconds": seconds}
     return record
+
+
+def _published_columns(column: TableColumn) -> list[tuple[Source, Mapping[int, Published]]]:
+    paper = [(PAPER, column.published)] if column.published else []
+    return [*paper, *column.elsewhere.items()]
 
 
 def cell_numbers(cell: Cell | None) -> dict[str, object]:
@@ -95,6 +99,8 @@ def _uncertainty(cell: Cell, column: TableColumn, unit: str) -> str:
 def _published(cell: Published | None) -> str:
     if cell is None:
         return NOTHING
+    if cell.median_seconds is None and cell.success:
+        return f"{cell.success:.1%}"
     return f"{cell.success:.1%} / {_time(cell.median_seconds, 's')}"
 
 

@@ -38,13 +38,21 @@ def draw_success(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     published = any(column.published for column, _ in planners)
     if published:
         handles.append(
-            Line2D([], [], color="black", linestyle="--", marker="o", mfc="white", label=PAPER)
+            Line2D(
+                [],
+                [],
+                color="black",
+                linestyle="--",
+                marker="o",
+                mfc="white",
+                label=f"GRASP {PAPER.name}",
+            )
         )
     axes.legend(handles=handles, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set(xlabel="horizon H (environment steps)", ylabel="success (%)", ylim=(-3, 103))
     axes.set_xticks([row.horizon for row in table.rows])
     axes.grid(alpha=0.3)
-    paper = f" Dashed and hollow: the {PAPER}'s, not to be compared digit by digit."
+    paper = f" Dashed and hollow: the GRASP {PAPER.name}'s, not to be compared digit by digit."
     return Drawing(
         title="Success over horizon",
         caption="Share of tasks whose plan reached the goal region within the horizon, with 95% "

@@ -1,0 +1,113 @@
+"""Configurations of one planner beside each other: what they set, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+
+from grasp_bench.errors import UserError
+from grasp_bench.report.notes import protocol_notes
+from grasp_bench.report.pairing import Pairing, paired
+from grasp_bench.report.rows import DISPLAY_NAMES, ResultTable, build_table
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+from grasp_bench.report.table import cell_entry, cell_numbers
+from grasp_bench.stats import SIGNIFICANCE
+
+
+def ablation_sheets(trials: pd.DataFrame, intervals: bool) -> list[Sheet]:
+    """A sheet per planner of several configurations: hyperparameters that differ, then horizons.
+
+    The first row is the configuration that the others are held against: the defaults where
+    they were run, otherwise the one with the fewest changes.
+
+    Raises:
+        UserError: no planner has two configurations.
+    """
+    finished = trials[trials["status"] == "ok"]
+    sheets = [
+        _sheet(str(name), own, intervals)
+        for name, own in finished.groupby("planner", observed=True)
+        if own["planner_label"].nunique() > 1
+    ]
+    if not sheets:
+        raise UserError(
+            "an ablation table needs a planner with two configurations: run it again with --set"
+        )
+    sheets[-1].notes.extend([_READING, *protocol_notes(finished)])
+    return sheets
+
+
+_READING = (
+    "Success rate and median time to success; bold: the best of its horizon, and what an exact "
+    "McNemar test on the same tasks does not tell from it. Small print: the difference to the "
+    "first row in points, its 95% bootstrap interval and exact McNemar p-value, not corrected "
+    f"for the number of rows; an asterisk where that is below {SIGNIFICANCE}."
+)
+
+
+def _sheet(name: str, trials: pd.DataFrame, intervals: bool) -> Sheet:
+    table = build_table(trials)
+    first = trials.drop_duplicates("planner_label").astype({"planner_label": str})
+    configs = {
+        label: json.loads(config)
+        for label, config in zip(first["planner_label"], first["planner_config"], strict=True)
+    }
+    labels = sorted(configs, key=lambda label: (label.count("="), label))
+    options = _differing(configs)
+    own = {label: trials[trials["planner_label"] == label] for label in labels}
+    rows, records = [], []
+    for label in labels:
+        settings = {option: configs[label].get(option) for option in options}
+        entries, numbers = _horizons(table, own, label, labels[0], intervals)
+        rows.append([*(Entry(_shown(value)) for value in settings.values()), *entries])
+        records.append({"planner": name, "label": label, **settings, **numbers})
+    return Sheet(
+        headings=[*options, *(f"H={row.horizon}" for row in table.rows)],
+        rows=rows,
+        records=records,
+        title=DISPLAY_NAMES.get(name, name),
+        labels=len(options),
+    )
+
+
+def _horizons(
+    table: ResultTable, own: dict[str, pd.DataFrame], label: str, base: str, intervals: bool
+) -> tuple[list[Entry], dict[str, object]]:
+    (column,) = (column for column in table.columns if column.label == label)
+    entries = []
+    numbers: dict[str, object] = {}
+    for row in table.rows:
+        cell = row.cells.get(label)
+        here = (frame[frame["horizon"] == row.horizon] for frame in (own[label], own[base]))
+        against = None if label == base else paired(*here)
+        entry = cell_entry(cell, column, table.unit, intervals)
+        below = [text for text in (entry.below, _against(against)) if text]
+        entries.append(Entry(entry.text, ", ".join(below), entry.bold))
+        head = f"h{row.horizon}"
+        numbers |= {f"{head}_{key}": value for key, value in cell_numbers(cell).items()}
+        numbers[f"{head}_difference"] = None if against is None else against.change
+        numbers[f"{head}_p_value"] = None if against is None else against.p_value
+    return entries, numbers
+
+
+def _against(pairing: Pairing | None) -> str:
+    if pairing is None:
+        return ""
+    low, high = (100 * bound for bound in pairing.difference)
+    star = "*" if pairing.p_value < SIGNIFICANCE else ""
+    return f"{100 * pairing.change:+.1f} [{low:+.1f}, {high:+.1f}] p = {pairing.p_value:.2g}{star}"
+
+
+def _differing(configs: dict[str, dict[str, object]]) -> list[str]:
+    """Hyperparameters that not all configurations agree in; one unknown to some counts."""
+    names = dict.fromkeys(name for config in configs.values() for name in config)
+    return [
+        name
+        for name in names
+        if len({json.dumps(config.get(name)) for config in configs.values()}) > 1
+    ]
+
+
+def _shown(value: object) -> str:
+    return NOTHING if value is None else str(value)

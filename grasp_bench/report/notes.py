@@ -1,0 +1,61 @@
+"""What the reader of a table must know, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from grasp_bench.report.published import Source
+from grasp_bench.stats import POWER, SIGNIFICANCE
+
+INTERVALS_NOTE = "Small print: 95% intervals of both (Wilson, bootstrap), and n."
+
+
+def reading_note(wall: bool) -> str:
+    """What stands in a cell, and what bold means."""
+    return (
+        f"Success rate and median {'time' if wall else 'iterations'} to success over successes. "
+        "Bold: the best of its row, and what an exact McNemar test on the same tasks does not "
+        f"tell from it (p >= {SIGNIFICANCE})."
+    )
+
+
+def protocol_notes(finished: pd.DataFrame) -> list[str]:
+    """Settings and hardware that all trials share."""
+    one = finished.iloc[0]
+    unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
+    cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
+    hardware = finished[["cpu", "cores", "accelerator"]].drop_duplicates()
+    machines = sorted(
+        f"{cpu} ({cores} cores)" if pd.isna(gpu) else gpu
+        for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
+    )
+    workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
+    return [
+        f"Success: in the goal region at some step within the horizon. Budget {one['budget']:g} "
+        f"{unit}{cap}, stop: {one['stop']}, batch {one['batch']}, tasks: {one['tasks']} set, "
+        f"seed {one['master_seed']}, protocol version {one['protocol_version']}.",
+        f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
+        f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
+    ]
+
+
+def detectable_note(differences: Mapping[int, float]) -> str:
+    """What rows of ties, by horizon, could not have shown: the minimum detectable difference."""
+    points = ", ".join(f"{100 * value:.0f} at H={h}" for h, value in differences.items())
+    return (
+        "Planners that are not told apart may still differ. The smallest difference in points "
+        f"that the test on these tasks finds with {POWER:.0%} power: {points}."
+    )
+
+
+def source_notes(sources: Iterator[Source]) -> list[str]:
+    """The protocols of numbers published elsewhere."""
+    protocols = [source.protocol for source in sources]
+    if not protocols:
+        return []
+    return [
+        f"{'; '.join(protocols)}. World model, tasks, budget and hardware are not those of the "
+        "columns beside: compare the pattern, not the digits."
+    ]
