@@ -16,6 +16,7 @@ from rich.table import Table
 
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import replay, report
+from grasp_bench.cli_models import models_app
 from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, finetune, tasks_app, train
 from grasp_bench.errors import UserError
@@ -166,19 +167,8 @@ def planners() -> None:
     console().print(listing)
 
 
-@app.command()
-def models() -> None:
-    """The world models there are."""
-    from grasp_bench.models import list_models
-
-    listing = Table("model", "kind", "where")
-    for summary in list_models():
-        where = str(summary.path or "an installed package")
-        listing.add_row(escape(summary.name), escape(summary.kind), escape(where))
-    console().print(listing)
-
-
 app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(figure_app, name="figure")
 app.command()(train)

@@ -83,14 +83,38 @@ def save_checkpoint(model: LatentWorldModel, path: Path, card: dict[str, Any]) -
         "sha256": digest,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    for target, data in (
-        (path, weights),
-        (path.with_suffix(".json"), (json.dumps(full_card, indent=1) + "\n").encode()),
-    ):
-        temporary = target.with_name(target.name + ".tmp")
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
+    _replace(path, weights)
+    _write_card(path, full_card)
     return full_card
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def _write_card(path: Path, card: dict[str, Any]) -> None:
+    _replace(path.with_suffix(".json"), (json.dumps(card, indent=1) + "\n").encode())
+
+
+def update_card(name: str, sha256: str, held_out: dict[str, Any]) -> Path:
+    """Put measurements on held-out data into the card of a checkpoint; returns the card's path.
+
+    Args:
+        name: of the checkpoint, or its path.
+        sha256: of the weights that were measured.
+        held_out: replaces the entries of the same names and leaves the others.
+
+    Raises:
+        UserError: no such checkpoint, or it holds other weights by now.
+    """
+    path = find_checkpoint(name)
+    card = read_card(path)
+    if card.get("sha256") != sha256:
+        raise UserError(f"{path} was replaced while it was measured: its card is left alone")
+    _write_card(path, card | {"held_out": card.get("held_out", {}) | held_out})
+    return path.with_suffix(".json")
 
 
 def checkpoint_paths() -> dict[str, Path]:
@@ -140,7 +164,12 @@ def list_models() -> list[ModelSummary]:
     return shipped + [ModelSummary(n, None, {}) for n in PLUGIN_MODELS.names()]
 
 
-def _find(name: str) -> Path:
+def find_checkpoint(name: str) -> Path:
+    """The file of a checkpoint, by name or path.
+
+    Raises:
+        UserError: there is none.
+    """
     known = checkpoint_paths()
     if name in known:
         return known[name]
@@ -183,7 +212,7 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     if name in PLUGIN_MODELS.names():
         loaded: LoadedModel = PLUGIN_MODELS.get(name)(device)
         return loaded
-    path = _find(name)
+    path = find_checkpoint(name)
     card = read_card(path)
     try:
         data = path.read_bytes()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from grasp_bench.errors import UserError
+from grasp_bench.evaluation.report import model_report
 from grasp_bench.machine import describe_machine
 from grasp_bench.models.checkpoint import LoadedModel, load_model, save_checkpoint
 from grasp_bench.models.latent import LatentWorldModel
@@ -30,7 +31,6 @@ from grasp_bench.training.online_plans import demonstration_tasks, executed_plan
 from grasp_bench.training.online_predictor import OnlineRun, as_ensemble, train_predictor
 from grasp_bench.training.online_recipe import OnlineRecipe
 from grasp_bench.training.pipeline import agree
-from grasp_bench.training.probes import model_report
 from grasp_bench.training.stages import Report, silent
 
 _GAP_ROUND = 0  # names the random stream of the gap's tasks; rounds count from one

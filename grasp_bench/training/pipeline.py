@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from grasp_bench.errors import UserError
+from grasp_bench.evaluation.report import model_report
+from grasp_bench.evaluation.settings import QUICK_PROBES, ProbeSettings
 from grasp_bench.machine import describe_machine
 from grasp_bench.models.checkpoint import find_device, save_checkpoint
 from grasp_bench.results import write_atomically
 from grasp_bench.training.data import load_demonstrations
-from grasp_bench.training.probes import model_report
 from grasp_bench.training.recipe import AnyRecipe
 from grasp_bench.training.stages import Report, TrainingRun, silent, train_stages
 
@@ -33,6 +34,7 @@ def train_world_model(
     command: str,
     device: str = "cpu",
     report: Report = silent,
+    probes: ProbeSettings = QUICK_PROBES,
 ) -> dict[str, Any]:
     """Train a world model and write its checkpoint; resumable.
 
@@ -45,6 +47,7 @@ def train_world_model(
         command: how the user started the run, for the card.
         device: "cpu" or "cuda".
         report: called as stages proceed.
+        probes: how the report in the card is made.
 
     Returns:
         The checkpoint's card.
@@ -66,7 +69,7 @@ def train_world_model(
     model, supervision, stages = train_stages(recipe, TrainingRun(data, folder, target, report))
     report("evaluation", 0, 1, {})
     model.eval().requires_grad_(False)
-    evaluation = model_report(model, data, held_out)
+    evaluation = model_report(model, data, held_out, probes)
     report("evaluation", 1, 1, {})
     card = {
         "supervision": supervision,

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from grasp_bench.errors import UserError
+from grasp_bench.evaluation.settings import QUICK_PROBES
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
 from grasp_bench.models.checkpoint import read_card
 from grasp_bench.seeds import episode_generator
@@ -14,6 +15,8 @@ from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
 from grasp_bench.training.recipe import EquivarianceWeights, get_recipe, with_dinov2
+
+FEW_PROBES = replace(QUICK_PROBES, frames=5_000, steps=500, token_steps=50, token_batch=32)
 
 
 def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_path):
@@ -139,7 +142,7 @@ def test_patch_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, t
     path = tmp_path / "patch.safetensors"
     recipe = get_recipe("patch-smoke")
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
-    card = train_world_model(recipe, *folders, path, "a test")
+    card = train_world_model(recipe, *folders, path, "a test", probes=FEW_PROBES)
     first_step = card["held_out"]["open_loop"]["1"]
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     assert "masked prediction" in card["supervision"]
@@ -149,7 +152,9 @@ def test_patch_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, t
 
     recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path))
     folders = (datasets / "train", datasets / "held-out", tmp_path / "jepa-run")
-    card = train_world_model(recipe, *folders, tmp_path / "jepa.safetensors", "a test")
+    card = train_world_model(
+        recipe, *folders, tmp_path / "jepa.safetensors", "a test", probes=FEW_PROBES
+    )
     first_step = card["held_out"]["open_loop"]["1"]
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     jepa = load_model(str(tmp_path / "jepa.safetensors")).model
@@ -178,7 +183,7 @@ def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
     )
     path = tmp_path / "patch.safetensors"
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
-    card = train_world_model(recipe, *folders, path, "a test")
+    card = train_world_model(recipe, *folders, path, "a test", probes=FEW_PROBES)
     assert "DINOv2" in card["supervision"]
     weights = transformers.Dinov2Model.from_pretrained(tmp_path / "dino").state_dict()
     backbone = load_model(str(path)).model.encoder.backbone.state_dict()

@@ -1,0 +1,68 @@
+"""What a model report costs and draws: everything that decides its numbers beside the data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How probes are fitted.
+
+    Attributes:
+        frames: training frames the linear and the MLP probe are fitted on.
+        steps: optimiser steps of the MLP probe.
+        batch: frames a step of it.
+        hidden: width of its two hidden layers.
+        token_frames: training frames the token probe is fitted on.
+        token_steps: optimiser steps of the token probe.
+        token_batch: frames a step of it.
+        token_hidden: width of its hidden layers.
+        token_votes: points its tokens vote for.
+        choice_frames: further training frames that decide which probe reads a quantity.
+        held_out_frames: frames the probes are judged on.
+    """
+
+    frames: int = 20_000
+    steps: int = 3_000
+    batch: int = 512
+    hidden: int = 256
+    token_frames: int = 50_000
+    token_steps: int = 6_000
+    token_batch: int = 128
+    token_hidden: int = 128
+    token_votes: int = 16
+    choice_frames: int = 2_000
+    held_out_frames: int = 4_000
+
+
+# For a first look at the end of a training.
+QUICK_PROBES = ProbeSettings(token_frames=20_000, token_steps=1_000)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """A model report.
+
+    Attributes:
+        probes: how probes are fitted.
+        rollout_episodes: held-out episodes of the open-loop errors.
+        horizon: environment steps from a task's start to its goal.
+        tasks: held-out tasks of the ranking and of smoothness.
+        brittleness_tasks: the first of them that brittleness is measured on.
+        alternatives: plans a demonstration is ranked among, per task.
+        seed: of every draw.
+    """
+
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    rollout_episodes: int = 500
+    horizon: int = 80
+    tasks: int = 50
+    brittleness_tasks: int = 32
+    alternatives: int = 1_000
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the checkpoint's card."""
+        return asdict(self)
