@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -24,6 +25,9 @@ _LATEX_CHARACTERS = {character: f"\\{character}" for character in "%_&#${}"} | {
     ">": "\\textgreater{}",
     NOTHING: "--",
 }
+
+# A minus sign, not a hyphen as within a word.
+_NEGATIVE = re.compile(r"(?<![\w-])-(?=\d)")
 
 
 def render(sheets: Sequence[Sheet], form: Format) -> str:
@@ -85,9 +89,10 @@ def _latex(sheets: Sequence[Sheet]) -> str:
 
 def _latex_sheet(sheet: Sheet) -> str:
     columns = "l" * sheet.labels + "r" * (len(sheet.headings) - sheet.labels)
+    title = f"\\multicolumn{{{len(columns)}}}{{l}}{{{_latex_text(sheet.title)}}} \\\\"
     lines = [
-        *([f"% {sheet.title}"] if sheet.title else []),
         f"\\begin{{tabular}}{{{columns}}}",
+        *([title] if sheet.title else []),
         "\\toprule",
         _latex_line(map(_latex_text, sheet.headings)),
         "\\midrule",
@@ -111,7 +116,8 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def _latex_text(text: str) -> str:
-    return "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+    escaped = "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+    return _NEGATIVE.sub("$-$", escaped)
 
 
 def _html(sheets: Sequence[Sheet]) -> str:
