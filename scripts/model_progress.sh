@@ -17,7 +17,7 @@ measure() {
 }
 for planner in ${*:-cem gd grasp}; do
     case $planner in
-    cem) measure cem 128 --set cem.samples=100 --set cem.elites=10 ;;
+    cem) measure cem 20 --set cem.samples=100 --set cem.elites=10 ;;
     gd) measure gd 290 --set gd.optimiser=adam --set gd.lr=0.2 ;;
     grasp)
         measure grasp 14 --set grasp.sync_every=10 --set grasp.gd_steps=20 \
