@@ -44,13 +44,13 @@ def model_rows(results: Paths, output: Output = Path("model-rows")) -> None:
 
 
 def _of_results(kind: str, results: list[Path], output: Path) -> None:
-    from grasp_bench.report.figures import RESULT_FIGURES
+    from grasp_bench.report.figures import FIGURE_COLUMNS, RESULT_FIGURES
     from grasp_bench.report.figures.drawing import figure_files
     from grasp_bench.report.rows import build_table, combine
     from grasp_bench.results import read_results
 
     figure_files(output)
-    trials = combine([read_results(path) for path in results])
+    trials = combine([read_results(path, FIGURE_COLUMNS) for path in results])
     drawing = RESULT_FIGURES[kind](build_table(trials), trials)
     _write(drawing, output, kind, *results)
 

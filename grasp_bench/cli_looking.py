@@ -13,8 +13,6 @@ from rich.progress import Progress
 from grasp_bench.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from grasp_bench.report.highlights import Highlight
     from grasp_bench.report.page import Clip
 
@@ -85,15 +83,15 @@ def report(
 ) -> None:
     """One self-contained HTML page: table, figures, statistics, clips, commands, hashes."""
     from grasp_bench.report.highlights import highlights
-    from grasp_bench.report.page import render_page
+    from grasp_bench.report.page import PAGE_COLUMNS, render_page
     from grasp_bench.report.rows import build_table, combine
     from grasp_bench.results import read_results, write_atomically
 
-    trials = combine([read_results(path) for path in results])
+    trials = combine([read_results(path, PAGE_COLUMNS) for path in results])
     table = build_table(trials)
     shown: list[Clip] = []
     if clips:
-        shown = _clips(highlights(table, trials), trials, results, model, device)
+        shown = _clips(highlights(table, trials), results, model, device)
     page = render_page(
         title or f"Planning with a world model: {', '.join(path.name for path in results)}",
         table,
@@ -113,7 +111,6 @@ def report(
 
 def _clips(
     chosen: list[Highlight],
-    trials: pd.DataFrame,
     results: list[Path],
     model: str | None,
     device: str | None,
@@ -122,7 +119,7 @@ def _clips(
 
     with _progress() as progress:
         try:
-            made = reel(chosen, trials, results, model, device)
+            made = reel(chosen, results, model, device)
             return list(progress.track(made, len(chosen), description="planning again"))
         except UserError as error:
             raise UserError(f"{error}; --no-clips leaves the clips out") from error

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from grasp_bench.recreate import row_of
 from grasp_bench.report import page as page_module
 from grasp_bench.report.highlights import highlights
 from grasp_bench.report.page import render_page
@@ -161,7 +160,7 @@ def test_hashes_name_weights_tasks_configurations_and_files(trials, tmp_path):
 def test_highlights_are_the_quickest_success_and_the_widest_miss(results, make_row, tmp_path):
     rows = [
         make_row(
-            planner="grasp", task_id=f"pusht-h40-{number:04d}", plan_sha256="f" * 64,
+            planner="grasp", task_id=f"pusht-h40-{number:04d}",
             success=number < 3, time_to_success=3.0 - number if number < 3 else None,
             blind_block_distance=None if number < 3 else 100.0 - number,
         )
@@ -170,8 +169,8 @@ def test_highlights_are_the_quickest_success_and_the_widest_miss(results, make_r
     write_rows(tmp_path / "own.parquet", rows)
     trials = read_results(tmp_path / "own.parquet")
     quick, wide = highlights(build_table(trials), trials)
-    assert row_of(trials, quick.index)["task_id"] == "pusht-h40-0002"
-    assert row_of(trials, wide.index)["task_id"] == "pusht-h40-0003"
+    assert quick.trial_key == "grasp-pusht-h40-0002"
+    assert wide.trial_key == "grasp-pusht-h40-0003"
     assert (quick.title, wide.title) == (
         "GRASP, quickest success at H=40",
         "GRASP, widest miss at H=40",

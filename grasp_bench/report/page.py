@@ -13,15 +13,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from grasp_bench import PROTOCOL_VERSION, __version__
-from grasp_bench.report.figures import RESULT_FIGURES
+from grasp_bench.report.figures import FIGURE_COLUMNS, RESULT_FIGURES
 from grasp_bench.report.figures.drawing import Drawing, svg_bytes
-from grasp_bench.report.provenance import commands, hardware, hashes, versions
+from grasp_bench.report.highlights import HIGHLIGHT_COLUMNS
+from grasp_bench.report.provenance import PROVENANCE_COLUMNS, commands, hardware, hashes, versions
 from grasp_bench.report.rows import ResultTable
 from grasp_bench.report.sheet import Sheet
 from grasp_bench.report.table import results_sheet
 from grasp_bench.report.words import findings
 from grasp_bench.report.writers import render
 
+PAGE_COLUMNS = tuple(
+    dict.fromkeys([*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, "started_at"])
+)
 _FACT_COLUMNS = {"Versions": "Software", "Hardware": "Property", "SHA-256": "Of what"}
 
 

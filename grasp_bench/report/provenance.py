@@ -28,6 +28,7 @@ _HARDWARE = {
     "torch threads a process": "threads",
     "worker processes": "workers",
 }
+PROVENANCE_COLUMNS = (*_VERSIONS.values(), *_HARDWARE.values())
 _HASHES = {"world model": ("model", "model_sha256"), "task set": ("tasks", "task_set_sha256")}
 
 
@@ -64,12 +65,12 @@ def commands(trials: pd.DataFrame) -> list[str]:
     that were put together otherwise need several.
     """
     cells = (
-        trials.groupby(["planner", "planner_label", "horizon"], sort=False)["task_id"]
+        trials.groupby(["planner", "planner_label", "horizon"], observed=True)["task_id"]
         .nunique()
         .reset_index(name="tasks")
     )
     grids: dict[tuple[tuple[int, int], ...], list[tuple[str, str]]] = {}
-    for (name, label), own in cells.groupby(["planner", "planner_label"], sort=False):
+    for (name, label), own in cells.groupby(["planner", "planner_label"], observed=True):
         shape = tuple(
             sorted(zip(own["horizon"].astype(int), own["tasks"].astype(int), strict=True))
         )

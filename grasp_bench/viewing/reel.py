@@ -7,11 +7,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 from PIL import Image
 
-from grasp_bench.columns import Row
-from grasp_bench.recreate import agreement, plan_again, recreate, row_of
+from grasp_bench.recreate import agreement, find_trial, plan_again, recreate
 from grasp_bench.report.highlights import Highlight
 from grasp_bench.report.page import Clip, data_uri
 from grasp_bench.results import read_results
@@ -24,7 +22,6 @@ PANEL, EVERY = 128, 2
 
 def reel(
     highlights: Sequence[Highlight],
-    trials: pd.DataFrame,
     paths: Sequence[Path],
     model: str | None = None,
     device: str | None = None,
@@ -32,16 +29,18 @@ def reel(
     """One clip per highlight, each trial planned again.
 
     Args:
-        highlights: which rows of `trials`.
-        trials: the results.
-        paths: results files or run folders they come from, to name in the commands.
+        highlights: which trials.
+        paths: results files or run folders that hold them.
         model, device: see `recreate`.
 
     Raises:
         UserError: a trial cannot be made again here.
     """
+    results = {path: read_results(path) for path in paths}
     for highlight in highlights:
-        row = row_of(trials, highlight.index)
+        # Of results that overlap, the first.
+        path = next(p for p, r in results.items() if (r["trial_key"] == highlight.trial_key).any())
+        row = find_trial(results[path], highlight.trial_key)
         trial = recreate(row, model, device)
         again = plan_again(trial)
         view = playback(trial, again)
@@ -52,21 +51,12 @@ def reel(
             outcome=view.outcome,
             alt=f"Virtual states, model rollout and simulator of {view.title}. {view.outcome}.",
             agreement=agreement(trial, again),
-            command=shlex.join(
-                ["grasp-bench", "replay", str(_source(paths, row)), row["trial_key"]]
-            ),
+            command=shlex.join(["grasp-bench", "replay", str(path), row["trial_key"]]),
             moving=data_uri(clip_bytes(pictures, FPS / EVERY), "image/gif"),
             still=data_uri(_png(pictures[-1]), "image/png"),
             width=width,
             height=height,
         )
-
-
-def _source(paths: Sequence[Path], row: Row) -> str:
-    """The first of the results that holds a row."""
-    if len(paths) == 1:
-        return str(paths[0])
-    return next(str(p) for p in paths if (read_results(p)["trial_key"] == row["trial_key"]).any())
 
 
 def _png(picture: Picture) -> bytes:

@@ -66,7 +66,7 @@ def by_cell(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[int, str
     cell = ["horizon", "planner_label"]
     # Few columns first: selecting rows copies every column there is.
     finished = trials[[*cell, "status", *columns]]
-    groups = finished[finished["status"] == "ok"].groupby(cell, sort=False)
+    groups = finished[finished["status"] == "ok"].groupby(cell, observed=True)
     return {(int(str(horizon)), str(label)): own for (horizon, label), own in groups}
 
 
@@ -130,8 +130,13 @@ def write_drawing(drawing: Drawing, path: Path, made_by: str) -> list[Path]:
 def svg_bytes(drawing: Drawing) -> bytes:
     """A figure without its caption as an SVG that needs no fonts."""
     buffer = io.BytesIO()
+    figure = drawing.figure
     with _reproducible(text_as_paths=True):
-        drawing.figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # Laid out here, once: savefig would do so again at each of its passes.
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+            figure.set_layout_engine(None)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 

@@ -58,7 +58,7 @@ def draw_model_rows(table: ResultTable, trials: pd.DataFrame) -> Drawing:
         for direction, dashes in DIRECTIONS.items():
             work = {
                 horizon: cell
-                for (horizon, label), own in sorted(cells.items(), key=lambda item: item[0])
+                for (horizon, label), own in cells.items()
                 if label == column.label
                 and (cell := work_per_success(own[f"rows_{direction}"], own["success"]))
             }

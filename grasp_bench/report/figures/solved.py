@@ -93,7 +93,8 @@ def _draw_horizon(
             own = times[column.label]
             _draw_curve(upper, solved_over_time(*own), first, budget, look)
             for tick, count in zip(ticks, _at_risk(own, ticks), strict=True):
-                lower.text(tick, place, str(count), ha="center", va="center", fontsize=6)
+                text = lower.text(tick, place, str(count), ha="center", va="center", fontsize=6)
+                text.set_in_layout(False)
     upper.set(xscale="log", xlim=(first / 1.4, budget * 1.4), ylim=(-3, 103))
     upper.xaxis.set_major_locator(FixedLocator(ticks))
     upper.xaxis.set_minor_locator(NullLocator())
@@ -102,7 +103,8 @@ def _draw_horizon(
     upper.grid(alpha=0.3)
     lower.set(ylim=(len(planners) - 0.5, -0.5), yticks=range(len(planners)))
     lower.set_yticklabels([""] * len(planners))
-    lower.tick_params(length=0, labelbottom=False)
+    lower.tick_params(length=0)
+    lower.xaxis.set_visible(False)
     lower.spines[:].set_visible(False)
     return upper, lower
 
