@@ -223,15 +223,17 @@ def _signed_rank_p_value(difference: np.ndarray, alternative: Alternative) -> fl
     return float(wilcoxon(difference, alternative=alternative).pvalue) if difference.any() else 1.0
 
 
-def measures(trials: pd.DataFrame, reference: float, timed: bool) -> pd.DataFrame:
+def measures(trials: pd.DataFrame, over_reference: bool, timed: bool) -> pd.DataFrame:
     """Every quantity of every trial, by name, beside `horizon` and `task_id`.
 
     Args:
         trials: that ended without an error.
-        reference: seconds of the reference workload, by which planner seconds are divided.
+        over_reference: divide planner seconds by those of the reference workload, which was
+            timed just before each trial, so that a machine's load at that time divides out too.
         timed: False for floors and ceilings, whose times mean nothing.
     """
     wall = trials["clock"] == "wall"
+    reference = _numbers(trials["reference_seconds"]) if over_reference else 1.0
     seconds = _numbers(trials["planner_seconds"]).fillna(_numbers(trials["planner_time"])[wall])
     columns = {
         SUCCESS: _numbers(trials["success"]),

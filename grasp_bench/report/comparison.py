@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from grasp_bench.errors import UserError
@@ -122,14 +121,8 @@ def compare(
     """
     check_comparable(base, new)
     matches = match_planners(base, new)
-    references = _reference_seconds(base), _reference_seconds(new)
-    gate_times = timed_alike(base, new) and not np.isnan(references).any()
-    base_reference, new_reference = references if gate_times else (1.0, 1.0)
-    findings = [
-        finding
-        for match in matches
-        for finding in _findings(match, base_reference, new_reference, slowdown)
-    ]
+    gate_times = timed_alike(base, new)
+    findings = [finding for match in matches for finding in _findings(match, gate_times, slowdown)]
     if not findings:
         raise UserError(
             "these runs share no planner and horizon with finished trials: nothing to compare"
@@ -145,17 +138,10 @@ def compare(
     )
 
 
-def _reference_seconds(trials: pd.DataFrame) -> float:
-    """Median over the run, as one timing of a few milliseconds is noisy; NaN if any is missing."""
-    return float(trials["reference_seconds"].astype(np.float64).median(skipna=False))
-
-
-def _findings(
-    match: Match, base_reference: float, new_reference: float, slowdown: float
-) -> Iterator[Finding]:
+def _findings(match: Match, over_reference: bool, slowdown: float) -> Iterator[Finding]:
     timed = match.name not in BOUNDS
-    base = measures(match.base[match.base["status"] == "ok"], base_reference, timed)
-    new = measures(match.new[match.new["status"] == "ok"], new_reference, timed)
+    base = measures(match.base[match.base["status"] == "ok"], over_reference, timed)
+    new = measures(match.new[match.new["status"] == "ok"], over_reference, timed)
     horizons: list[int | None] = sorted(set(base["horizon"]) & set(new["horizon"]))
     everywhere = base["horizon"].isin(horizons), new["horizon"].isin(horizons)
     wall = bool((match.new["clock"] == "wall").any())
@@ -236,7 +222,7 @@ def _warnings(findings: list[Finding], gate_times: bool, plans: str | None) -> I
             "large differences."
         )
     if gate_times:
-        yield "Planner seconds are given over those of the reference workload in the same run."
+        yield "Planner seconds are given over those of the reference workload just before them."
     else:
         yield (
             "Planner seconds are shown as they are and decide nothing: one of the runs has no "

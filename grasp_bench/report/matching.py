@@ -54,7 +54,8 @@ def check_comparable(base: pd.DataFrame, new: pd.DataFrame) -> None:
 
 def timed_alike(base: pd.DataFrame, new: pd.DataFrame) -> bool:
     """Whether times compare once they are divided by the reference workload's."""
-    return all(set(base[name]) == set(new[name]) for name in _TIMED_ALIKE)
+    measured = base["reference_seconds"].notna().all() and new["reference_seconds"].notna().all()
+    return bool(measured) and all(set(base[name]) == set(new[name]) for name in _TIMED_ALIKE)
 
 
 def match_planners(base: pd.DataFrame, new: pd.DataFrame) -> list[Match]:
