@@ -1,0 +1,53 @@
+"""How often `grasp-bench compare` calls the same code worse: the sweep under other seeds.
+
+    python scripts/gate_false_alarms.py --reruns 20
+
+Every sweep draws other random numbers, which no change of the code could do more of, and is
+held against results/regression. Exits with 1 if any is called a regression. `--set
+grasp.sync=none` shows the reverse: a planner broken on purpose, caught every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+BASE = Path("results/regression")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reruns", type=int, default=20)
+    parser.add_argument("--set", action="append", default=[], metavar="PLANNER.KEY=VALUE")
+    parser.add_argument("--out", type=Path, default=Path("results/gate"))
+    options = parser.parse_args()
+    sweep = regression_sweep() + [part for change in options.set for part in ("--set", change)]
+    alarms = 0
+    for seed in range(1, options.reruns + 1):
+        out = options.out / str(seed)
+        run([*sweep, "--seed", str(seed), "--out", str(out)]).check_returncode()
+        compared = run(["grasp-bench", "compare", str(BASE), str(out)])
+        alarms += compared.returncode == 1
+        print(f"seed {seed}: {compared.stdout.splitlines()[-1]}", flush=True)
+    print(f"{alarms} of {options.reruns} runs called worse")
+    return 1 if alarms else 0
+
+
+def regression_sweep() -> list[str]:
+    """The sweep of `make regression`, without its run folder."""
+    lines = run(["make", "--dry-run", "regression"]).stdout.replace("\\\n", " ").splitlines()
+    (command,) = (line for line in lines if "grasp-bench sweep" in line)
+    words = shlex.split(command)
+    place = words.index("--out")
+    return words[:place] + words[place + 2 :]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
