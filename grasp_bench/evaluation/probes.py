@@ -6,6 +6,7 @@ model's loss is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -18,7 +19,7 @@ from envs.goal import wrapped_angle_error
 from envs.pusht import FloatArray
 from grasp_bench.evaluation.encoding import encode_states, sample_states
 from grasp_bench.evaluation.settings import ProbeSettings
-from grasp_bench.evaluation.token_probe import TokenVotes
+from grasp_bench.models.jepa import PoolingHead
 from grasp_bench.training.data import Demonstrations
 from grasp_bench.types import WorldModel
 
@@ -136,16 +137,25 @@ def fit_mlp(latents: Tensor, states: FloatArray, settings: ProbeSettings, seed: 
 def fit_token_probe(
     model: HasTokens, latents: Tensor, states: FloatArray, settings: ProbeSettings, seed: int
 ) -> Probe:
-    """Votes of the tokens of latents [N, *Z] of states [N, 7]; see `TokenVotes`."""
+    """A `PoolingHead` on the tokens of latents [N, *Z] of states [N, 7].
+
+    What a token holds is read in the same way wherever it lies, which takes far fewer frames
+    than an MLP on all tokens side by side.
+
+    Raises:
+        ValueError: the tokens do not lie on a square grid.
+    """
 
     def view(part: Tensor) -> Tensor:
         return model.tokens(part).float()
 
     inputs = view(latents)
+    tokens, channels = inputs.shape[1:]
+    side = math.isqrt(tokens)
+    if side * side != tokens:
+        raise ValueError(f"{tokens} tokens do not lie on a square grid")
     fitted = _fit(
-        lambda: TokenVotes(
-            inputs.shape[1], inputs.shape[2], settings.token_votes, settings.token_hidden, TARGETS
-        ),
+        lambda: PoolingHead(channels, side, settings.token_votes, settings.token_hidden, TARGETS),
         inputs,
         _targets(states),
         settings.token_steps,

@@ -11,7 +11,6 @@ from grasp_bench.evaluation.probes import (
     summarise,
 )
 from grasp_bench.evaluation.settings import ProbeSettings
-from grasp_bench.evaluation.token_probe import TokenVotes
 from grasp_bench.models.linear import LinearModel
 
 QUICK = ProbeSettings(
@@ -94,8 +93,12 @@ def test_tokens_that_know_only_what_is_near_are_read_from_few_frames():
 
 
 def test_tokens_must_lie_on_a_square_grid():
+    class Row:
+        def tokens(self, state):
+            return state.reshape(-1, 3, 3)
+
     with pytest.raises(ValueError, match="square"):
-        TokenVotes(12, 3, 2, 8, 6)
+        fit_token_probe(Row(), torch.randn(20, 9), states(20), QUICK, seed=0)
 
 
 def test_each_quantity_is_read_by_its_best_probe_and_draws_repeat(train, held_out):
