@@ -4,7 +4,8 @@
 #     scripts/model_progress.sh MODEL FOLDER [PLANNER...]
 #
 # 100 tuning tasks at H=40 and H=80, the settings of `make reproduce`, counted in candidates so
-# that load changes nothing: about what five planner seconds buy at H=80 and batch 1.
+# that load changes nothing: about what five planner seconds buy at H=80 and batch 1, and for CEM,
+# which is the slowest to measure, a sixth of that.
 set -eu
 model=$1 folder=$2
 shift 2
