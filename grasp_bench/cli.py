@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from grasp_bench.cli_figures import figure_app
-from grasp_bench.cli_looking import replay, report
+from grasp_bench.cli_looking import play, replay, report
 from grasp_bench.cli_models import models_app
 from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, finetune, tasks_app, train
@@ -174,6 +174,7 @@ app.add_typer(figure_app, name="figure")
 app.command()(train)
 app.command()(finetune)
 app.command()(replay)
+app.command()(play)
 app.add_typer(results_app, name="results")
 app.command()(report)
 app.command()(table)

@@ -67,6 +67,23 @@ def replay(
         typer.echo(path)
 
 
+def play(
+    model: Annotated[str, typer.Option(help="World model, by name or path.")] = "pusht-compact",
+    horizon: Annotated[int, typer.Option(help="Tasks of this horizon give starts and goals.")] = 80,
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a panel.")] = 448,
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+) -> None:
+    """Push the block with the mouse, and see what the model expects beside it."""
+    from grasp_bench.models import load_model
+    from grasp_bench.tasks import load_tasks
+    from grasp_bench.viewing.play import KEYS, Game
+    from grasp_bench.viewing.play import play as play_in_window
+
+    game = Game(load_model(model, device), load_tasks("tune", horizon).tasks)
+    typer.echo(KEYS)
+    play_in_window(game, size)
+
+
 def report(
     results: Annotated[list[Path], typer.Argument(help="Results files or run folders.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file.")] = Path(

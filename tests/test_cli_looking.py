@@ -65,3 +65,15 @@ def test_figures_of_a_trial_name_their_command(cli, results, responsive_checkpoi
     assert code == 0
     assert out.splitlines()[-1] == f"{kind}.svg"
     assert f"figure {kind} trials.parquet" in (tmp_path / f"{kind}.svg").read_text()
+
+
+def test_play_opens_a_window_and_says_its_keys(cli, refused, responsive_checkpoint, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(Window, "events", lambda window: [pygame.event.Event(pygame.QUIT)])
+    options = ("--model", responsive_checkpoint, "--horizon", "20", "--size", "64")
+    code, out, _ = cli("play", *options)
+    assert (code, out) == (
+        0,
+        "the agent follows the mouse; r: the model looks again, n: next task, q or escape: close\n",
+    )
+    assert "no tasks of horizon 21" in refused("play", "--horizon", "21")

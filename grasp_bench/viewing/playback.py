@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 
 from envs.goal import in_goal_region
 from envs.pusht import CONTROL_HZ
@@ -16,22 +15,11 @@ from grasp_bench.judge import Verdict
 from grasp_bench.recreate import PlannedAgain, RecordedTrial
 from grasp_bench.rollout import rollout
 from grasp_bench.types import FloatArray
-from grasp_bench.viewing.pictures import (
-    FAINT,
-    INK,
-    PAPER,
-    Picture,
-    card,
-    decoded,
-    drawn,
-    fitted,
-    font,
-    over_goal,
-)
+from grasp_bench.viewing.pictures import Picture, card, decoded, drawn, over_goal
+from grasp_bench.viewing.sheet import Panel, composed
 
 FPS = CONTROL_HZ  # real time
-GAP, HOLD_SECONDS = 8, 1.5
-SUCCESS_COLOUR, FAILURE_COLOUR = (0, 92, 63), (160, 48, 0)
+HOLD_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -115,39 +103,18 @@ def frames(view: Playback, size: int = 224, every: int = 1) -> Iterator[Picture]
     for step in steps + [last] * round(HOLD_SECONDS * FPS / every):
         done = step // view.frameskip
         planned = min(done, len(virtual) - 1)
+        place = f": s{planned}" if has_virtual else ""
         panels = [
-            (f"virtual states: s{planned}" if has_virtual else "virtual states", virtual[planned]),
-            (f"model rollout: s{done}", predicted[min(done, len(predicted) - 1)]),
-            (f"simulator: step {step} of {last}", real[step]),
+            Panel(f"virtual states{place}", virtual[planned]),
+            Panel(f"model rollout: s{done}", predicted[min(done, len(predicted) - 1)]),
+            Panel(f"simulator: step {step} of {last}", real[step]),
         ]
-        yield _composed(view, panels, size, step, ended=step == last)
+        reached = view.reached_at is not None and step >= view.reached_at
+        stamp = view.outcome if reached or step == last else ""
+        yield composed(view.title, panels, stamp, success=view.reached_at is not None)
 
 
 def _panels(pictures: Picture | str, goal: FloatArray, size: int) -> Picture:
     if isinstance(pictures, str):
         return card(pictures, size)[None]
     return over_goal(pictures, goal, size)
-
-
-def _composed(
-    view: Playback, panels: list[tuple[str, Picture]], size: int, step: int, ended: bool
-) -> Picture:
-    text = font(max(10, size // 16))
-    line = text.size + 8
-    width = len(panels) * (size + GAP) + GAP
-    sheet = Image.new("RGB", (width, 3 * line + size + 2 * GAP), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((GAP, 4), fitted(view.title, text, width - 2 * GAP), INK, text)
-    for place, (label, picture) in enumerate(panels):
-        left, top = GAP + place * (size + GAP), 2 * line
-        draw.text((left, line + 2), fitted(label, text, size), FAINT, text)
-        sheet.paste(Image.fromarray(picture), (left, top))
-        draw.rectangle((left - 1, top - 1, left + size, top + size), outline=FAINT)
-    reached = view.reached_at is not None and step >= view.reached_at
-    if ended or reached:
-        colour = FAILURE_COLOUR if view.reached_at is None else SUCCESS_COLOUR
-        bottom = 2 * line + size + GAP
-        draw.rectangle((GAP, bottom, width - GAP - 1, bottom + line), fill=colour)
-        words = fitted(view.outcome, text, width - 4 * GAP)
-        draw.text((2 * GAP, bottom + 4), words, PAPER, text)
-    return np.asarray(sheet)

@@ -9,7 +9,8 @@ import torch
 from envs.render import GOAL_COLOUR, render
 from grasp_bench.models.linear import LinearModel
 from grasp_bench.viewing.pictures import card, decoded, drawn, fitted, font, over_goal
-from grasp_bench.viewing.playback import FAILURE_COLOUR, FPS, SUCCESS_COLOUR, frames, playback
+from grasp_bench.viewing.playback import FPS, frames, playback
+from grasp_bench.viewing.sheet import FAILURE_COLOUR, SUCCESS_COLOUR
 
 SIZE = 96
 
