@@ -1,6 +1,6 @@
 """How often `grasp-bench compare` calls the same code worse: the sweep under other seeds.
 
-    python scripts/gate_false_alarms.py --reruns 20
+    python scripts/gate_false_alarms.py --reruns 20 --trials 16
 
 Every sweep draws other random numbers, which no change of the code could do more of, and is
 held against results/regression. Exits with 1 if any is called a regression. `--set
@@ -21,17 +21,19 @@ BASE = Path("results/regression")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reruns", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=48)
     parser.add_argument("--set", action="append", default=[], metavar="PLANNER.KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("results/gate"))
     options = parser.parse_args()
-    sweep = regression_sweep() + [part for change in options.set for part in ("--set", change)]
+    sweep = [*regression_sweep(), "--trials", str(options.trials)]
+    sweep += [part for change in options.set for part in ("--set", change)]
     alarms = 0
     for seed in range(1, options.reruns + 1):
         out = options.out / str(seed)
         run([*sweep, "--seed", str(seed), "--out", str(out)]).check_returncode()
-        compared = run(["grasp-bench", "compare", str(BASE), str(out)])
+        compared = run([sweep[0], "compare", str(BASE), str(out)])
         alarms += compared.returncode == 1
-        print(f"seed {seed}: {compared.stdout.splitlines()[-1]}", flush=True)
+        print(f"seed {seed}: {(compared.stdout or compared.stderr).splitlines()[-1]}", flush=True)
     print(f"{alarms} of {options.reruns} runs called worse")
     return 1 if alarms else 0
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from grasp_bench.columns import SCHEMA
 from grasp_bench.results import read_results
 
+COPIES_AT_ONCE = 60
 SPREAD = ["time_to_success", "planner_time", "planner_seconds", "blind_cost_realised"]
 
 
@@ -30,9 +31,10 @@ def main() -> None:
     reference = read_results(Path("results/reference"))
     generator = np.random.default_rng(0)
     with pq.ParquetWriter(options.path, SCHEMA, write_page_checksum=True) as writer:
-        for copy in range(-(-options.rows // len(reference))):
-            left = options.rows - copy * len(reference)
-            trials = copy_of(reference.iloc[:left], copy, generator)
+        for first in range(0, -(-options.rows // len(reference)), COPIES_AT_ONCE):
+            copies = range(first, first + COPIES_AT_ONCE)
+            trials = pd.concat([copy_of(reference, copy, generator) for copy in copies])
+            trials = trials[: options.rows - first * len(reference)]
             writer.write_table(pa.Table.from_pandas(trials, SCHEMA, preserve_index=False))
 
 
