@@ -230,7 +230,12 @@ def interrupt(how, wait, out, *sweep):
         os.killpg(process.pid, how)  # as a terminal does
     else:
         process.send_signal(how)
-    output, _ = process.communicate(timeout=60)
+    try:
+        output, _ = process.communicate(timeout=15)
+    except subprocess.TimeoutExpired:
+        # Python drops an interrupt that arrives inside a destructor; a person presses again.
+        os.killpg(process.pid, how)
+        output, _ = process.communicate(timeout=60)
     wait_until(lambda: not members(process.pid))  # no worker outlives it
     return process.returncode, output
 
