@@ -100,11 +100,11 @@ def report(
 ) -> None:
     """One self-contained HTML page: table, figures, statistics, clips, commands, hashes."""
     from grasp_bench.report.highlights import highlights
-    from grasp_bench.report.page import PAGE_COLUMNS, render_page
-    from grasp_bench.report.rows import build_table, combine
-    from grasp_bench.results import read_results, write_atomically
+    from grasp_bench.report.page import read_trials, render_page
+    from grasp_bench.report.rows import build_table
+    from grasp_bench.results import write_atomically
 
-    trials = combine([read_results(path, PAGE_COLUMNS) for path in results])
+    trials = read_trials(results)
     table = build_table(trials)
     shown: list[Clip] = []
     if clips:

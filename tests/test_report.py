@@ -123,6 +123,13 @@ def test_a_page_says_what_came_out_and_where_from(page):
     assert "a command" in page.text
     assert "a processor" in page.text
     assert "grasp-bench figure solved" in page.text
+    assert "Planners against each other" in page.text
+
+
+def test_one_planner_has_nobody_to_be_set_against(results, tmp_path):
+    trials = results({"grasp": range(3)})
+    text = render_page("alone", build_table(trials), trials, [tmp_path], "a command")
+    assert "against each other" not in Page(text).text.lower()
 
 
 def test_ties_and_empty_rows_have_words_too(results):

@@ -13,15 +13,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from grasp_bench import PROTOCOL_VERSION, __version__
+from grasp_bench.errors import UserError
 from grasp_bench.report.figures import FIGURE_COLUMNS, RESULT_FIGURES
 from grasp_bench.report.figures.drawing import Drawing, svg_bytes
 from grasp_bench.report.highlights import HIGHLIGHT_COLUMNS
+from grasp_bench.report.pairwise import pairwise_sheets
 from grasp_bench.report.provenance import PROVENANCE_COLUMNS, commands, hardware, hashes, versions
-from grasp_bench.report.rows import ResultTable
+from grasp_bench.report.rows import ResultTable, combine
 from grasp_bench.report.sheet import Sheet
 from grasp_bench.report.table import results_sheet
 from grasp_bench.report.words import findings
 from grasp_bench.report.writers import render
+from grasp_bench.results import read_results
 
 PAGE_COLUMNS = tuple(
     dict.fromkeys([*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, "started_at"])
@@ -54,6 +57,17 @@ class Clip:
     height: int
 
 
+def read_trials(paths: Sequence[Path]) -> pd.DataFrame:
+    """The trials of results as `combine` gives them, with the columns that a page shows.
+
+    Raises:
+        UserError: not results, or not of the same settings.
+    """
+    trials = combine([read_results(path, PAGE_COLUMNS) for path in paths])
+    # Planners are paired by task again and again, which is quick with codes for texts.
+    return trials.astype({"task_id": "category"})
+
+
 def data_uri(content: bytes, media_type: str) -> str:
     """Content as an address that needs no network."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
@@ -72,7 +86,7 @@ def render_page(
     Args:
         title: its heading.
         table: of the trials.
-        trials: as `combine` gives them.
+        trials: see `read_trials`.
         paths: the results files or run folders they come from.
         made_by: the command that makes the page.
         clips: trials to watch, as the caller has them.
@@ -91,7 +105,8 @@ def render_page(
         lead=_lead(table, finished),
         version=__version__,
         protocol=PROTOCOL_VERSION,
-        sheets=[_sheet(sheet)],
+        results=_sheet(sheet),
+        pairwise=_pairwise(table, trials),
         figures=[
             _figure(draw(table, trials), ["grasp-bench", "figure", kind, *map(str, paths)])
             for kind, draw in RESULT_FIGURES.items()
@@ -128,6 +143,13 @@ def _sheet(sheet: Sheet) -> dict[str, object]:
     # The notes stand beside the scrolling table, not in it.
     html = Markup(render([replace(sheet, notes=[])], "html"))
     return {"title": sheet.title, "html": html, "notes": sheet.notes}
+
+
+def _pairwise(table: ResultTable, trials: pd.DataFrame) -> list[dict[str, object]]:
+    try:
+        return [_sheet(sheet) for sheet in pairwise_sheets(table, trials)]
+    except UserError:  # one planner, or none that share a task: there is nothing to set apart
+        return []
 
 
 def _figure(drawing: Drawing, command: Sequence[str]) -> dict[str, str]:
