@@ -1,8 +1,15 @@
+import numpy as np
 import torch
 
+from envs.demonstrator import sample_start
 from grasp_bench.models import JepaConfig, JepaWorldModel, observe
 from grasp_bench.types import WorldModel
-from tests.models.test_compact import states
+
+
+def states(count):
+    rng = np.random.default_rng(0)
+    return np.stack([sample_start(rng) for _ in range(count)])
+
 
 TINY = JepaConfig(
     features=6,

@@ -1,13 +1,20 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from envs.demonstrator import sample_start
 from grasp_bench.models import PatchConfig, PatchWorldModel, observe
 from grasp_bench.models.encoder import as_input
 from grasp_bench.models.vision import PatchEncoder
 from grasp_bench.types import WorldModel
-from tests.models.test_compact import states
+
+
+def states(count):
+    rng = np.random.default_rng(0)
+    return np.stack([sample_start(rng) for _ in range(count)])
+
 
 TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, width=8, blocks=1, path_width=8)
 
