@@ -1,7 +1,7 @@
 """The command line: parse, call one function, print.
 
 Commands import what they need when they run, so that `--help` and `table` never wait for
-torch.
+torch, pandas or pictures.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import play, replay, report
@@ -156,6 +154,9 @@ def sweep(
 @app.command()
 def planners() -> None:
     """The planners there are, with their hyperparameters and defaults."""
+    from rich.markup import escape
+    from rich.table import Table
+
     from grasp_bench.planners import PLANNERS, make_planner, planner_config
 
     listing = Table("planner", "what it does", "hyperparameters")

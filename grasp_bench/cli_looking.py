@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from grasp_bench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from grasp_bench.report.highlights import Highlight
     from grasp_bench.report.page import Clip
 
@@ -143,4 +144,6 @@ def _clips(
 
 
 def _progress() -> Progress:
+    from rich.progress import Progress
+
     return Progress(transient=True, disable=not sys.stdout.isatty())

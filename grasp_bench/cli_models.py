@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from grasp_bench.errors import UserError
 from grasp_bench.evaluation import SECTIONS, Section
-from grasp_bench.registry import did_you_mean
 from grasp_bench.report import Format, console
 
 models_app = typer.Typer(help="The world models there are, and what one knows.")
@@ -23,6 +19,9 @@ def models(context: typer.Context) -> None:
     """The world models there are; `eval` reports what one knows."""
     if context.invoked_subcommand is not None:
         return
+    from rich.markup import escape
+    from rich.table import Table
+
     from grasp_bench.models import list_models
 
     listing = Table("model", "kind", "where")
@@ -64,6 +63,7 @@ def evaluate(
     chosen = _sections(sections)
 
     import torch
+    from rich.console import Console
 
     from grasp_bench.evaluation.report import evaluate_model
     from grasp_bench.evaluation.settings import EvaluationSettings
@@ -114,6 +114,8 @@ def evaluate(
 
 
 def _sections(text: str) -> list[Section]:
+    from grasp_bench.registry import did_you_mean
+
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in SECTIONS:

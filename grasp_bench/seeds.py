@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 DataSplit = Literal["train", "held-out"]
 TaskSplit = Literal["tune", "eval"]
@@ -14,4 +15,6 @@ _FIRST_WORD: dict[str, int] = {"train": 1, "held-out": 2, "tune": 3, "eval": 4}
 
 def episode_generator(split: DataSplit | TaskSplit, *key: int) -> np.random.Generator:
     """The random stream of one episode of a split."""
+    import numpy as np  # the command line names the splits, and needs no more of this module
+
     return np.random.default_rng(np.random.SeedSequence((_FIRST_WORD[split], *key)))

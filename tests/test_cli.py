@@ -1,6 +1,8 @@
 """The command line: what it prints, and one sentence for every bad input."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -149,3 +151,21 @@ def test_planners_and_models_are_listed(cli):
     code, out, _ = cli("models")
     assert code == 0
     assert "model" in out
+
+
+def test_help_imports_nothing_that_it_does_not_print(tmp_path):
+    script = """
+import sys
+from grasp_bench.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    heavy = {"torch", "numpy", "pandas", "pyarrow", "scipy", "matplotlib", "PIL", "jinja2"}
+    heavy |= {"safetensors", "gymnasium", "pymunk", "pygame", "optuna", "concurrent", "asyncio"}
+    assert "sweep" in done.stdout
+    assert not heavy & set(done.stderr.split())

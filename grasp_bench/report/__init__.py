@@ -1,8 +1,11 @@
 """Tables and figures from results files. Reads parquet alone and never imports torch."""
 
-from typing import Literal
+from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TableKind = Literal["results", "pairwise", "ablation"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
@@ -18,5 +21,7 @@ SLOWDOWN = 1.5
 
 def console() -> Console:
     """Where tables are printed: elsewhere than on a terminal nothing is gained by wrapping."""
+    from rich.console import Console
+
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=PLAIN_WIDTH)
