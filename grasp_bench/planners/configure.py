@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
+from types import NoneType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from grasp_bench.errors import UserError
@@ -15,7 +16,7 @@ from grasp_bench.planners.latco import LatCo
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import Planner
 
-Setting = str | int | float | bool
+Setting = str | int | float | bool | None
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
 for _planner in (CEM, GD, LatCo, GRASP, Zero, Random, Demo):
@@ -53,7 +54,14 @@ def planner_config(planner: Planner) -> dict[str, Any]:
 
 
 def _parsed(label: str, kind: Any, value: Setting) -> Setting:
-    """The value as the type `kind` of a dataclass field: bool, int, float, str or a Literal."""
+    """The value as the type `kind` of a dataclass field.
+
+    That is bool, int, float, str or a Literal, or one of these or None, written `none`.
+    """
+    if NoneType in get_args(kind):
+        if value is None or value == "none":
+            return None
+        (kind,) = set(get_args(kind)) - {NoneType}
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             choices = ", ".join(map(str, get_args(kind)))
@@ -67,7 +75,7 @@ def _parsed(label: str, kind: Any, value: Setting) -> Setting:
         raise UserError(f"{label} must be true or false, not '{value}'")
     if kind in (int, float) and not isinstance(value, bool):
         whole = kind is int
-        if not (whole and isinstance(value, float)):
+        if value is not None and not (whole and isinstance(value, float)):
             try:
                 return int(value) if whole else float(value)
             except ValueError:

@@ -32,13 +32,23 @@ class GRASP:
     to goal, s_t = (t/T) g + (1 - t/T) s_0 + σ_0 ξ; the first actions are zero in the
     model's normalised units, the mean action of its training data.
 
+    A sync phase is `sync_every` iterations, synced or not. Within each, σ and γ move linearly
+    from `state_noise` and `goal_weight` at its first iteration to `final_noise` and
+    `final_goal_weight` at its last, where those are given; the authors' second public version
+    takes σ from 0.1 to 0 and γ from 2 to 1. Without `dense_goal`, g attracts the last
+    transition alone: ‖F(s̄_{T-1}, a_{T-1}) - g‖² is a term of L_dyn, so L = L_dyn.
+
     Attributes:
         iterations: descent steps of one run, before a restart.
         state_lr: η_s.
         action_lr: η_a.
-        goal_weight: γ.
-        state_noise: σ, latent units.
-        initial_noise: σ_0, latent units.
+        goal_weight: γ, at the first iteration of a phase.
+        final_goal_weight: γ at the last; `none` keeps `goal_weight`.
+        dense_goal: False leaves L_goal out (ablation).
+        state_noise: σ at the first iteration of a phase, latent units.
+        final_noise: σ at the last; `none` keeps `state_noise`.
+        noise_on: what ξ is added to: states, or actions in their normalised units (ablation).
+        initial_noise: σ_0, latent units; of the states in any case.
         stop_state_gradient: False lets gradients reach s_t through F as well (ablation).
         sync: the serial planner, or none (ablation).
         sync_every: K_sync, descent steps between syncs.
@@ -58,7 +68,11 @@ class GRASP:
     state_lr: float = 0.1
     action_lr: float = 0.005
     goal_weight: float = 1.0
+    final_goal_weight: float | None = None
+    dense_goal: bool = True
     state_noise: float = 0.005
+    final_noise: float | None = None
+    noise_on: Literal["states", "actions"] = "states"
     initial_noise: float = 0.005
     stop_state_gradient: bool = True
     sync: Literal["gd", "cem", "none"] = "gd"
@@ -84,11 +98,14 @@ class GRASP:
         states += self.initial_noise * noise.normal(*states.shape[1:], like=states)
         actions = states.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
         adam_states, adam_actions = Adam(states, self.state_lr), Adam(actions, self.action_lr)
+        shaken = states if self.noise_on == "states" else actions
         for iteration in range(1, self.iterations + 1):
-            by_state, by_action = self.gradients(problem, states, actions)
+            progress = (iteration - 1) % self.sync_every / max(self.sync_every - 1, 1)
+            by_state, by_action = self.gradients(problem, states, actions, progress)
             adam_states.step(by_state)
             adam_actions.step(by_action)
-            states.add_(noise.normal(*states.shape[1:], like=states), alpha=self.state_noise)
+            sigma = annealed(self.state_noise, self.final_noise, progress)
+            shaken.add_(noise.normal(*shaken.shape[1:], like=shaken), alpha=sigma)
             synced = self.sync != "none" and iteration % self.sync_every == 0
             if synced:
                 self._synchronise(problem, actions, noise)
@@ -97,23 +114,33 @@ class GRASP:
             if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
                 yield evaluated(problem, actions, iteration, states)
 
-    def gradients(self, problem: Problem, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(
+        self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """∂L/∂s [B, T - 1, *Z] and ∂L/∂a [B, T, A] of every problem's own loss."""
         with torch.enable_grad():
             path, plan = variable(states), variable(actions)
-            loss = self.loss(problem, path, plan)
+            loss = self.loss(problem, path, plan, progress)
             by_state, by_action = torch.autograd.grad(loss.sum(), (path, plan))
         return by_state, by_action
 
-    def loss(self, problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
-        """L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A]."""
+    def loss(
+        self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
+    ) -> Tensor:
+        """L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A].
+
+        `progress` through the sync phase, 0 to 1, decides the goal weight.
+        """
         model, goal = problem.model, problem.goal[:, None]
         path = torch.cat([problem.start[:, None], states, goal], dim=1)
         origins = path[:, :-1].detach() if self.stop_state_gradient else path[:, :-1]
         reached = model.step(origins, actions)
         dynamics = model.distance(reached, path[:, 1:])
+        if not self.dense_goal:
+            return dynamics.sum(dim=1)
         attraction = model.distance(reached, goal.expand_as(reached))
-        return (dynamics + self.goal_weight * attraction).sum(dim=1)
+        gamma = annealed(self.goal_weight, self.final_goal_weight, progress)
+        return (dynamics + gamma * attraction).sum(dim=1)
 
     def _synchronise(self, problem: Problem, actions: Tensor, noise: NoiseStreams) -> None:
         """Lowers ‖s_T(a) - g‖² by changing the actions in place."""
@@ -129,6 +156,11 @@ class GRASP:
                 problem, mean, deviation, self.cem_samples, self.cem_elites, noise
             )
         actions.copy_(mean)
+
+
+def annealed(first: float, final: float | None, progress: float) -> float:
+    """The point a share `progress` of the way from `first` to `final`, if there is a way."""
+    return first if final is None else first + (final - first) * progress
 
 
 def straight_line(problem: Problem) -> Tensor:

@@ -43,6 +43,13 @@ def test_strings_and_typed_values_mean_the_same():
     assert make_planner("grasp", text) == make_planner("grasp", typed) == expected
 
 
+@pytest.mark.parametrize(("value", "rate"), [("none", None), (None, None), ("0.1", 0.1), (0, 0.0)])
+def test_a_rate_that_may_be_absent_is_a_number_or_none(value, rate):
+    planner = make_planner("grasp", {"final_noise": value})
+    assert planner == GRASP(final_noise=rate)
+    assert make_planner("grasp", json.loads(json.dumps(planner_config(planner)))) == planner
+
+
 def test_a_whole_number_is_a_rate_too():
     lr = planner_config(make_planner("gd", {"lr": 2}))["lr"]
     assert isinstance(lr, float)
@@ -69,6 +76,9 @@ def test_a_whole_number_is_a_rate_too():
         ("gd", {"optimiser": "adamw"}, "gd: optimiser must be one of sgd, adam, not 'adamw'"),
         ("grasp", {"stop_state_gradient": "no"}, "must be true or false, not 'no'"),
         ("grasp", {"stop_state_gradient": 1}, "must be true or false, not '1'"),
+        ("grasp", {"final_noise": "off"}, "grasp: final_noise must be a number, not 'off'"),
+        ("grasp", {"final_noise": -1}, "final_noise must be a finite number of at least 0"),
+        ("grasp", {"state_noise": None}, "grasp: state_noise must be a number, not 'None'"),
         ("grasp", {"yield_every": "0"}, "grasp: yield_every must be at least 1, not 0"),
         ("latco", {"iterations": -5}, "latco: iterations must be at least 1, not -5"),
     ],

@@ -4,6 +4,7 @@ import torch
 from grasp_bench.objective import goal_cost, goal_gradient
 from grasp_bench.planners import GRASP, Zero
 from grasp_bench.planners.grasp import straight_line
+from grasp_bench.rollout import rollout
 from grasp_bench.types import NoiseStreams
 
 
@@ -17,7 +18,7 @@ def point(make_problem):
 
 
 def loss_by_loop(problem, states, actions, b, gamma, stop):
-    """The loss of one problem exactly as the paper writes it."""
+    """The loss of one problem exactly as the paper writes it; gamma = 0 leaves L_goal out."""
     path = [problem.start[b], *states, problem.goal[b]]
     dynamics = attraction = 0.0
     for t in range(problem.steps):
@@ -43,20 +44,31 @@ def test_batched_loss_and_gradients_equal_a_loop_over_time(stop, point):
         torch.testing.assert_close(by_action[b], grad_a, atol=1e-10, rtol=0)
 
 
-def test_whole_iterations_with_sync_equal_a_loop_over_problems(make_problem, run):
+@pytest.mark.parametrize(
+    ("variant", "gammas", "sigmas"),
+    [
+        ({}, [0.7, 0.7, 0.7], [0.1, 0.1, 0.1]),
+        ({"dense_goal": False}, [0, 0, 0], [0.1, 0.1, 0.1]),
+        ({"final_noise": 0.0, "final_goal_weight": 0.5}, [0.7, 0.6, 0.5], [0.1, 0.05, 0.0]),
+        ({"noise_on": "actions", "final_noise": 0.3}, [0.7, 0.7, 0.7], [0.1, 0.2, 0.3]),
+    ],
+)
+def test_whole_iterations_with_sync_equal_a_loop_over_problems(
+    variant, gammas, sigmas, make_problem, run
+):
     problem = make_problem(batch=2, steps=3, bent=True)
     planner = GRASP(
         state_lr=0.2, action_lr=0.03, state_noise=0.1, initial_noise=0.2, goal_weight=0.7,
-        sync_every=3, gd_steps=2, gd_lr=0.04, iterations=8, yield_every=8,
+        sync_every=3, gd_steps=2, gd_lr=0.04, iterations=8, yield_every=8, **variant,
     )  # fmt: skip
     candidate = run(planner, problem, upto=8)[-1]
     for b in range(2):
-        states, actions = by_loops(planner, problem, b)
+        states, actions = by_loops(planner, problem, b, gammas, sigmas)
         torch.testing.assert_close(candidate.virtual_states[b], states, atol=1e-10, rtol=0)
         torch.testing.assert_close(candidate.actions[b], actions, atol=1e-10, rtol=0)
 
 
-def by_loops(planner, problem, b):
+def by_loops(planner, problem, b, gammas, sigmas):
     noise = NoiseStreams.from_seeds([b])
     steps, start, goal = problem.steps, problem.start[b], problem.goal[b]
     line = [t / steps * goal + (1 - t / steps) * start for t in range(1, steps)]
@@ -75,10 +87,12 @@ def by_loops(planner, problem, b):
     optimiser = fresh_optimiser()
     for iteration in range(1, planner.iterations + 1):
         optimiser.zero_grad()
-        loss_by_loop(problem, states, actions, b, planner.goal_weight, stop=True).backward()
+        phase = (iteration - 1) % planner.sync_every
+        loss_by_loop(problem, states, actions, b, gammas[phase], stop=True).backward()
         optimiser.step()
         with torch.no_grad():
-            states += planner.state_noise * noise.normal(2, 4, like=start)[0]
+            shaken = states if planner.noise_on == "states" else actions
+            shaken += sigmas[phase] * noise.normal(*shaken.shape, like=start)[0]
         if iteration % planner.sync_every == 0:
             serial = torch.optim.Adam([actions], lr=planner.gd_lr)
             for _ in range(planner.gd_steps):
@@ -134,13 +148,27 @@ def test_with_no_noise_at_the_line_the_first_states_are_the_line(make_problem, r
     torch.testing.assert_close(straight_line(problem)[0], torch.stack(expected))
 
 
-def test_noise_moves_states_and_never_actions(make_problem, run):
-    still = {"state_lr": 0.0, "action_lr": 0.0, "initial_noise": 0.0, "sync": "none"}
+@pytest.mark.parametrize("place", ["states", "actions"])
+def test_noise_moves_what_it_is_on_and_nothing_else(place, make_problem, run):
     problem = make_problem(batch=4, steps=20)
-    noisy = run(GRASP(**still, state_noise=0.1, yield_every=1), problem, upto=1)[-1]
-    drift = noisy.virtual_states - straight_line(problem)
-    assert drift.std().item() == pytest.approx(0.1, rel=0.15)
-    assert not noisy.actions.any()
+    planner = GRASP(
+        state_lr=0.0, action_lr=0.0, initial_noise=0.0, sync="none", state_noise=0.1,
+        noise_on=place, yield_every=1,
+    )  # fmt: skip
+    noisy = run(planner, problem, upto=1)[-1]
+    drifts = {"states": noisy.virtual_states - straight_line(problem), "actions": noisy.actions}
+    assert drifts.pop(place).std().item() == pytest.approx(0.1, rel=0.15)
+    (other,) = drifts.values()
+    torch.testing.assert_close(other, torch.zeros_like(other))
+
+
+def test_without_the_dense_goal_only_the_last_actions_feel_it_yet(point):
+    problem, _, actions = point
+    # States where the model puts them: every transition but the last is without a defect.
+    states = rollout(problem.model, problem.start, actions)[:, :-1]
+    _, by_action = GRASP(dense_goal=False).gradients(problem, states, actions)
+    assert by_action[:, :-1].abs().max() < 1e-15
+    assert by_action[:, -1].abs().min() > 1e-6
 
 
 @pytest.mark.parametrize("sync", ["gd", "cem"])
