@@ -20,10 +20,10 @@ def goal_cost(problem: Problem, actions: Tensor) -> Tensor:
 
 
 def goal_gradient(problem: Problem, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """The goal cost [B] of actions [B, T, A] and its gradient [B, T, A], both detached.
+    """The goal cost [B, ...] of actions [B, ..., T, A] and its gradient, both detached.
 
-    The gradient runs through the whole serial rollout. The sum over problems leaves each
-    problem its own gradient, so the batch size changes nothing.
+    The gradient runs through the whole serial rollout. The sum over plans leaves each plan
+    its own gradient, so the batch size changes nothing.
     """
     with torch.enable_grad():
         variable = actions.detach().requires_grad_()

@@ -8,15 +8,23 @@ from grasp_bench.planners.baselines import Demo, Random, Zero
 from grasp_bench.planners.cem import CEM
 from grasp_bench.planners.configure import PLANNERS, make_planner, planner_config
 from grasp_bench.planners.gd import GD
+from grasp_bench.planners.gd_adam import GDAdam
+from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
+from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
+from grasp_bench.planners.mppi import MPPI
 
 __all__ = [
     "CEM",
     "GD",
     "GRASP",
+    "ICEM",
+    "MPPI",
     "PLANNERS",
     "Demo",
+    "GDAdam",
+    "GradCEM",
     "LatCo",
     "Random",
     "Zero",

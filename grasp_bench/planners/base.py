@@ -70,6 +70,14 @@ def check_numbers(planner: Planner) -> None:
             )
 
 
+def check_range(planner: Planner, field: str, low: float = 0.0, high: float = math.inf) -> None:
+    """Raises UserError unless low <= the field's value <= high."""
+    value = getattr(planner, field)
+    if not low <= value <= high:
+        limit = f"at least {low:g}" if value < low else f"at most {high:g}"
+        raise UserError(f"{planner.name}: {field} must be {limit}, not {value}")
+
+
 def check_elites(planner: Planner, elites: int, samples: int) -> None:
     """Raises UserError unless 2 <= elites <= samples: one plan has no standard deviation."""
     if not 2 <= elites <= samples:

@@ -88,6 +88,11 @@ def refit(population: Tensor, costs: Tensor, elites: int) -> tuple[Tensor, Tenso
 
     Takes a population [B, N, T, A] and its costs [B, N].
     """
-    best = costs.topk(elites, dim=1, largest=False).indices
-    chosen = population.take_along_dim(best[:, :, None, None], dim=1)
+    chosen, _ = cheapest(population, costs, elites)
     return chosen.mean(dim=1), chosen.std(dim=1)
+
+
+def cheapest(population: Tensor, costs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The plans of lowest cost and their costs, of [B, N, T, A] and [B, N], cheapest first."""
+    lowest, places = costs.topk(count, dim=1, largest=False)
+    return population.take_along_dim(places[:, :, None, None], dim=1), lowest

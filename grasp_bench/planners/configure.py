@@ -11,15 +11,24 @@ from grasp_bench.errors import UserError
 from grasp_bench.planners.baselines import Demo, Random, Zero
 from grasp_bench.planners.cem import CEM
 from grasp_bench.planners.gd import GD
+from grasp_bench.planners.gd_adam import GDAdam
+from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
+from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
+from grasp_bench.planners.mppi import MPPI
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import Planner
 
 Setting = str | int | float | bool | None
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
-for _planner in (CEM, GD, LatCo, GRASP, Zero, Random, Demo):
+_BUILT_IN: tuple[type[Planner], ...] = (
+    *(CEM, GD, LatCo, GRASP),
+    *(GDAdam, ICEM, MPPI, GradCEM),
+    *(Zero, Random, Demo),
+)
+for _planner in _BUILT_IN:
     PLANNERS.register(_planner.name)(_planner)
 
 
@@ -59,7 +68,7 @@ def _parsed(label: str, kind: Any, value: Setting) -> Setting:
     That is bool, int, float, str or a Literal, or one of these or None, written `none`.
     """
     if NoneType in get_args(kind):
-        if value is None or value == "none":
+        if str(value).lower() == "none":
             return None
         (kind,) = set(get_args(kind)) - {NoneType}
     if get_origin(kind) is Literal:

@@ -24,7 +24,10 @@ from grasp_bench.stats import (
     wilson_interval,
 )
 
-DISPLAY_NAMES = {"cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP"}
+DISPLAY_NAMES = {
+    "cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP",
+    "gd-adam": "GD-Adam", "icem": "iCEM", "mppi": "MPPI", "grad-cem": "Grad-CEM",
+}  # fmt: skip
 # What a table is made of, for `read_results`.
 TABLE_COLUMNS = (
     "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "planner_config",

@@ -9,7 +9,11 @@ from grasp_bench import registry
 from grasp_bench.errors import UserError
 from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, make_planner, planner_config
 
-NAMES = ["cem", "gd", "latco", "grasp", "zero", "random", "demo"]
+NAMES = [
+    *("cem", "gd", "latco", "grasp"),
+    *("gd-adam", "icem", "mppi", "grad-cem"),
+    *("zero", "random", "demo"),
+]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Patient:
         yield from ()
 
 
-def test_builtin_planners_come_in_the_papers_order():
+def test_the_papers_planners_come_first_and_bounds_last():
     assert PLANNERS.names()[: len(NAMES)] == NAMES
 
 
@@ -43,7 +47,9 @@ def test_strings_and_typed_values_mean_the_same():
     assert make_planner("grasp", text) == make_planner("grasp", typed) == expected
 
 
-@pytest.mark.parametrize(("value", "rate"), [("none", None), (None, None), ("0.1", 0.1), (0, 0.0)])
+@pytest.mark.parametrize(
+    ("value", "rate"), [("none", None), ("None", None), (None, None), ("0.1", 0.1), (0, 0.0)]
+)
 def test_a_rate_that_may_be_absent_is_a_number_or_none(value, rate):
     planner = make_planner("grasp", {"final_noise": value})
     assert planner == GRASP(final_noise=rate)
@@ -80,6 +86,9 @@ def test_a_whole_number_is_a_rate_too():
         ("grasp", {"final_noise": -1}, "final_noise must be a finite number of at least 0"),
         ("grasp", {"state_noise": None}, "grasp: state_noise must be a number, not 'None'"),
         ("grasp", {"yield_every": "0"}, "grasp: yield_every must be at least 1, not 0"),
+        ("icem", {"decay": 0.5}, "icem: decay must be at least 1, not 0.5"),
+        ("icem", {"momentum": 1.5}, "icem: momentum must be at most 1, not 1.5"),
+        ("mppi", {"temperature": 0}, "mppi: temperature must be greater than 0"),
         ("latco", {"iterations": -5}, "latco: iterations must be at least 1, not -5"),
     ],
 )

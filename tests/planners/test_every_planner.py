@@ -7,7 +7,20 @@ import torch
 
 from grasp_bench.models.metered import MeteredModel
 from grasp_bench.objective import goal_cost
-from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, Demo, LatCo, Random, Zero
+from grasp_bench.planners import (
+    CEM,
+    GD,
+    GRASP,
+    ICEM,
+    MPPI,
+    PLANNERS,
+    Demo,
+    GDAdam,
+    GradCEM,
+    LatCo,
+    Random,
+    Zero,
+)
 from grasp_bench.types import NoiseStreams
 
 
@@ -23,6 +36,10 @@ SEARCHES = [
     LatCo(yield_every=2),
     GRASP(yield_every=2),
     GRASP(sync="cem", sync_every=5, yield_every=2),
+    GDAdam(),
+    ICEM(samples=20, elites=5),
+    MPPI(samples=20),
+    GradCEM(samples=8, elites=3),
 ]
 ALL = [*SEARCHES, Zero(), Random(), Demo()]
 SEARCH = pytest.mark.parametrize("planner", SEARCHES, ids=planner_name)
@@ -38,6 +55,10 @@ ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
         (LatCo(iterations=3000, yield_every=1000), 3000),
         (GRASP(gd_steps=50), 750),
         (GRASP(sync="cem", cem_iterations=15), 750),
+        (GDAdam(action_noise=0.0), 300),
+        (ICEM(), 30),
+        (MPPI(), 100),
+        (GradCEM(), 30),
     ],
     ids=planner_name,
 )
@@ -56,6 +77,10 @@ def test_reaches_a_reachable_goal_of_a_linear_model(planner, iterations, make_pr
         (GD(action_noise=0.0), 200),
         (LatCo(iterations=3000, yield_every=1000), 3000),
         (GRASP(), 750),
+        (GDAdam(action_noise=0.0), 300),
+        (ICEM(), 30),
+        (MPPI(temperature=0.001), 100),
+        (GradCEM(), 30),
     ],
     ids=planner_name,
 )
@@ -170,7 +195,8 @@ def test_leaves_the_callers_gradient_mode_alone(planner, make_problem):
 @pytest.mark.parametrize(
     "planner",
     [CEM(samples=4, elites=2, iterations=3), GD(iterations=3), LatCo(iterations=3),
-     GRASP(iterations=3)],
+     GRASP(iterations=3), GDAdam(iterations=3), ICEM(samples=4, elites=2, iterations=3),
+     MPPI(samples=4, iterations=3), GradCEM(samples=4, elites=2, iterations=3)],
     ids=planner_name,
 )  # fmt: skip
 def test_starts_over_with_new_numbers_when_a_run_is_over(planner, make_problem, run):
@@ -198,6 +224,11 @@ def test_starts_over_with_new_numbers_when_a_run_is_over(planner, make_problem, 
             (10 + 2 + 2 * 4 * 9) * 6,
             10 * 6,
         ),
+        (GDAdam(), 11 * 6, 11 * 6),
+        # New plans per iteration: 20, 16, 12, then twice the elites.
+        (ICEM(samples=20, elites=5), (20 + 16 + 12 + 7 * 10) * 6, 0),
+        (MPPI(samples=20), 11 * 20 * 6, 0),
+        (GradCEM(samples=8, elites=3, gradient_steps=3), (10 * 4 + 3) * 8 * 6, 11 * 3 * 8 * 6),
         (Zero(), 6, 0),
     ],
     ids=planner_name,

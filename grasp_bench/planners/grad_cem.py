@@ -1,0 +1,77 @@
+"""CEM whose samples descend before they are judged (Bharadhwaj et al., L4DC 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from grasp_bench.objective import goal_cost, goal_gradient
+from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts
+from grasp_bench.planners.cem import refit, sample
+from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+
+
+@dataclass(frozen=True)
+class GradCEM:
+    """Sample plans, move each down its gradient, refit mean and deviation to the best.
+
+        a_n ~ N(μ, σ²),   then J times   a_n ← a_n - lr ∇ ‖s_T(a_n) - g‖²
+        μ, σ ← mean and standard deviation of the K cheapest a_n
+
+    "Model-predictive control via cross-entropy and gradient-based optimization"
+    (arXiv 2004.08763); CEM-GD (Huang et al., arXiv 2112.07746) is of the same kind but
+    descends from the best samples only. Candidate k is the mean after k refits; it is also
+    the first sample of the next population, whose first gradient tells its cost.
+
+    Attributes:
+        samples: N, plans per iteration and problem.
+        elites: K, plans the Gaussian is refitted to.
+        iterations: refits of one run, before a restart.
+        sigma: initial standard deviation, normalised action units.
+        gradient_steps: J.
+        lr: their step size.
+    """  # noqa: RUF002
+
+    name: ClassVar[str] = "grad-cem"
+    reference: ClassVar[Reference] = "none"
+
+    samples: int = 64
+    elites: int = 8
+    iterations: int = 30
+    sigma: float = 1.0
+    gradient_steps: int = 2
+    lr: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_elites(self, self.elites, self.samples)
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """One candidate per refit, without end."""
+        return restarts(lambda: self._run(problem, noise))
+
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        shape = (problem.batch, problem.steps, problem.model.action_dim)
+        mean = problem.start.new_zeros(shape)
+        deviation = problem.start.new_full(shape, self.sigma)
+        for iteration in range(self.iterations):
+            population = sample(mean, deviation, self.samples, noise)
+            costs = self._descend(problem, population)
+            yield Candidate(mean, costs[:, 0].clone(), iteration)
+            with torch.no_grad():
+                costs = goal_cost(problem, population)
+            mean, deviation = refit(population, costs, self.elites)
+        yield evaluated(problem, mean, self.iterations)
+
+    def _descend(self, problem: Problem, population: Tensor) -> Tensor:
+        """Moves plans [B, N, T, A] in place; returns what they cost before, [B, N]."""
+        costs, gradient = goal_gradient(problem, population)
+        population.sub_(gradient, alpha=self.lr)
+        for _ in range(self.gradient_steps - 1):
+            _, gradient = goal_gradient(problem, population)
+            population.sub_(gradient, alpha=self.lr)
+        return costs

@@ -1,0 +1,75 @@
+"""Model predictive path integral control (Williams et al., ICRA 2017), planning open loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from grasp_bench.errors import UserError
+from grasp_bench.objective import goal_cost
+from grasp_bench.planners.base import check_numbers, check_range, evaluated, restarts
+from grasp_bench.planners.cem import sample
+from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+
+
+@dataclass(frozen=True)
+class MPPI:
+    """The mean over all sampled plans, weighted by how cheap they are.
+
+        ε_n ~ N(0, σ² I),   S_n = ‖s_T(u + ε_n) - g‖²
+        w_n ∝ exp(-(S_n - min S) / λ),   u ← u + Σ_n w_n ε_n
+
+    This is "Information theoretic MPC for model-based reinforcement learning", Algorithm 2,
+    with the passive dynamics at the current plan (its α = 1), which leaves no cost of
+    control. The original updates u once per environment step and shifts it; here it is
+    updated again and again for one plan, and `decay` may narrow the search meanwhile.
+    Candidate k is u after k updates; it is the first sample of the next population, which
+    is where its cost comes from.
+
+    Attributes:
+        samples: N, plans per update and problem.
+        iterations: updates of one run, before a restart.
+        sigma: σ of the first update, normalised action units.
+        decay: factor of σ after each update, at most 1; 1 as published.
+        temperature: λ, in units of the goal cost; greater than 0.
+    """  # noqa: RUF002
+
+    name: ClassVar[str] = "mppi"
+    reference: ClassVar[Reference] = "none"
+
+    samples: int = 300
+    iterations: int = 100
+    sigma: float = 0.5
+    decay: float = 1.0
+    temperature: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_range(self, "decay", high=1.0)
+        if self.temperature == 0:
+            raise UserError("mppi: temperature must be greater than 0")
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """One candidate per update, without end."""
+        return restarts(lambda: self._run(problem, noise))
+
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        plan = problem.start.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
+        for iteration in range(self.iterations):
+            deviation = torch.full_like(plan, self.sigma * self.decay**iteration)
+            population = sample(plan, deviation, self.samples, noise)
+            with torch.no_grad():
+                costs = goal_cost(problem, population)
+            yield Candidate(plan, costs[:, 0].clone(), iteration)
+            plan = weighted_mean(population, costs, self.temperature)
+        yield evaluated(problem, plan, self.iterations)
+
+
+def weighted_mean(population: Tensor, costs: Tensor, temperature: float) -> Tensor:
+    """Plans [B, T, A]: the mean of [B, N, T, A] with weights softmax(-costs [B, N] / λ)."""
+    weights = torch.softmax(-costs / temperature, dim=1)
+    return (weights[:, :, None, None] * population).sum(dim=1)
