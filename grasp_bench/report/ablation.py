@@ -10,7 +10,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import DISPLAY_NAMES, ResultTable, build_table
-from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.report.table import cell_entry, cell_numbers
 from grasp_bench.stats import SIGNIFICANCE
 
@@ -96,7 +96,8 @@ def _against(pairing: Pairing | None) -> str:
         return ""
     low, high = (100 * bound for bound in pairing.difference)
     star = "*" if pairing.p_value < SIGNIFICANCE else ""
-    return f"{100 * pairing.change:+.1f} [{low:+.1f}, {high:+.1f}] p = {pairing.p_value:.2g}{star}"
+    p_value = p_value_text(pairing.p_value)
+    return f"{100 * pairing.change:+.1f} [{low:+.1f}, {high:+.1f}] p {p_value}{star}"
 
 
 def _differing(configs: dict[str, dict[str, object]]) -> list[str]:

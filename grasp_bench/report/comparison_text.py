@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grasp_bench.report.comparison import Comparison, Finding
-from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.report.writers import render
 
 _HEADINGS = ["Planner", "Horizon", "Quantity", "n", "Base", "New", "Change", "p (worse)", "Verdict"]
@@ -122,6 +122,4 @@ def _difference(finding: Finding) -> str:
 
 
 def _p_value(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
+    return NOTHING if value is None else p_value_text(value)

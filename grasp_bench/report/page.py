@@ -29,7 +29,6 @@ from grasp_bench.results import read_results
 PAGE_COLUMNS = tuple(
     dict.fromkeys([*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, "started_at"])
 )
-_FACT_COLUMNS = {"Versions": "Software", "Hardware": "Property", "SHA-256": "Of what"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,6 @@ def render_page(
             "Hardware": hardware(finished),
             "SHA-256": hashes(finished, paths),
         },
-        heading_columns=_FACT_COLUMNS,
     )
 
 

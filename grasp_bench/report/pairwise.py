@@ -12,7 +12,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import ResultTable, TableColumn
-from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.stats import POWER, SIGNIFICANCE, holm_adjusted
 
 
@@ -92,11 +92,10 @@ def _entry(duel: _Duel, sign: int) -> Entry:
         100 * sign * value + 0.0 for value in (pairing.change, *pairing.difference[::sign])
     )
     told_apart = duel.p_adjusted < SIGNIFICANCE
-    p_value = "< 0.0001" if duel.p_adjusted < 1e-4 else f"= {duel.p_adjusted:.2g}"
     detectable = "" if told_apart else f", finds {100 * pairing.detectable:.0f}"
     return Entry(
         f"{change:+.1f}",
-        f"[{low:+.1f}, {high:+.1f}] p {p_value}{detectable}",
+        f"[{low:+.1f}, {high:+.1f}] p {p_value_text(duel.p_adjusted)}{detectable}",
         bold=told_apart,
     )
 

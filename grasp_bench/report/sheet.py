@@ -24,6 +24,11 @@ class Entry:
     dim: bool = False
 
 
+def p_value_text(value: float) -> str:
+    """A p-value to stand behind a "p": "= 0.031", or "< 0.0001" below that."""
+    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One table.

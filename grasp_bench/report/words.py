@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow
+from grasp_bench.report.sheet import p_value_text
 from grasp_bench.stats import SIGNIFICANCE
 
 
@@ -78,7 +79,7 @@ def _against(column: TableColumn, cell: Cell, best: TableColumn) -> str:
     low, high = (100 * bound for bound in against.difference)
     numbers = (
         f"95% interval of the difference {low:+.1f} to {high:+.1f} points, "
-        f"exact McNemar p = {against.p_value:.2g}"
+        f"exact McNemar p {p_value_text(against.p_value)}"
     )
     if against.p_value >= SIGNIFICANCE:
         return f"{share}, which these tasks do not tell from {best.title} ({numbers})."

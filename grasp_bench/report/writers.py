@@ -7,7 +7,7 @@ import io
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 
 from rich.console import Console, Group, RenderableType
@@ -25,6 +25,11 @@ _LATEX_CHARACTERS = {character: f"\\{character}" for character in "%_&#${}"} | {
     ">": "\\textgreater{}",
     NOTHING: "--",
 }
+
+_LATEX_NOTE = (
+    "% needs \\usepackage{booktabs}; where a table is wider than the page, put its tabular into\n"
+    "% \\resizebox{\\linewidth}{!}{...} of graphicx"
+)
 
 # A minus sign, not a hyphen as within a word.
 _NEGATIVE = re.compile(r"(?<![\w-])-(?=\d)")
@@ -84,7 +89,8 @@ def _markdown_line(cells: Iterable[str]) -> str:
 
 
 def _latex(sheets: Sequence[Sheet]) -> str:
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(map(_latex_sheet, sheets))
+    tables = "\n\\bigskip\n\n\\noindent".join(map(_latex_sheet, sheets))
+    return f"{_LATEX_NOTE}\n\\noindent{tables}"
 
 
 def _latex_sheet(sheet: Sheet) -> str:
@@ -96,7 +102,7 @@ def _latex_sheet(sheet: Sheet) -> str:
         "\\toprule",
         _latex_line(map(_latex_text, sheet.headings)),
         "\\midrule",
-        *(_latex_line(map(_latex_entry, row)) for row in sheet.rows),
+        *(line for row in sheet.rows for line in _latex_rows(row)),
         "\\bottomrule",
         "\\end{tabular}",
     ]
@@ -105,14 +111,21 @@ def _latex_sheet(sheet: Sheet) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _latex_rows(row: Sequence[Entry]) -> Iterator[str]:
+    yield _latex_line(map(_latex_entry, row))
+    if any(entry.below for entry in row):
+        # On a line of its own: beside the numbers it would make the table twice as wide.
+        yield _latex_line(f"{{\\scriptsize {_latex_text(entry.below)}}}" for entry in row)
+        yield "\\addlinespace"
+
+
 def _latex_line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + " \\\\"
 
 
 def _latex_entry(entry: Entry) -> str:
     text = _latex_text(entry.text)
-    text = f"\\textbf{{{text}}}" if entry.bold else text
-    return f"{text} {{\\scriptsize {_latex_text(entry.below)}}}" if entry.below else text
+    return f"\\textbf{{{text}}}" if entry.bold else text
 
 
 def _latex_text(text: str) -> str:
