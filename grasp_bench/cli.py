@@ -21,7 +21,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.report import console
 from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
 from grasp_bench.seeds import TaskSplit
-from grasp_bench.settings import ClockKind, StopRule
+from grasp_bench.settings import ClockKind, Protocol, StopRule
 
 EXIT_BAD_INPUT = 2
 
@@ -44,6 +44,14 @@ Budget = Annotated[
 ]
 MaxIterations = Annotated[int | None, typer.Option(min=1, help="Planner iterations per trial.")]
 Stop = Annotated[StopRule, typer.Option(help="End a trial at its first success, or at its budget.")]
+ProtocolOption = Annotated[
+    Protocol,
+    typer.Option("--protocol", help="One plan, or replan from the simulator's state (MPC)."),
+]
+ReplanEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="Model steps executed of a plan, with mpc.", show_default="1"),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Tasks planned together; 1 for times.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Master seed.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="cores")]
@@ -77,6 +85,8 @@ def run(
     budget: Budget = None,
     max_iterations: MaxIterations = None,
     stop: Stop = "first-success",
+    protocol: ProtocolOption = "open-loop",
+    replan_every: ReplanEvery = None,
     batch: Batch = 1,
     seed: Seed = 0,
     workers: Workers = None,
@@ -96,6 +106,8 @@ def run(
             budget=budget,
             max_iterations=max_iterations,
             stop=stop,
+            protocol=protocol,
+            replan_every=replan_every,
             batch=batch,
             seed=seed,
             workers=workers,
@@ -122,6 +134,8 @@ def sweep(
     budget: Budget = None,
     max_iterations: MaxIterations = None,
     stop: Stop = "first-success",
+    protocol: ProtocolOption = "open-loop",
+    replan_every: ReplanEvery = None,
     batch: Batch = 1,
     seed: Seed = 0,
     workers: Workers = None,
@@ -141,6 +155,8 @@ def sweep(
             budget=budget,
             max_iterations=max_iterations,
             stop=stop,
+            protocol=protocol,
+            replan_every=replan_every,
             batch=batch,
             seed=seed,
             workers=workers,

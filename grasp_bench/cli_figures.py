@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grasp_bench.cli_looking import Checkpoint, Device, Results, Trial
+from grasp_bench.errors import UserError
 
 if TYPE_CHECKING:
     from grasp_bench.recreate import RecordedTrial
@@ -138,8 +139,15 @@ def _recorded(
     from grasp_bench.results import read_results
 
     figure_files(output)
-    rows = read_results(results)
-    return [recreate(find_trial(rows, pattern), model, device) for pattern in patterns]
+    trials = read_results(results)
+    rows = [find_trial(trials, pattern) for pattern in patterns]
+    for row in rows:
+        if row["protocol"] == "mpc":
+            raise UserError(
+                f"trial {row['trial_key']} was replanned in closed loop, so it has no one plan "
+                "over iterations to draw: take an open-loop trial, or look at it with replay"
+            )
+    return [recreate(row, model, device) for row in rows]
 
 
 def _write(drawing: Drawing, output: Path, kind: str, *arguments: object) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from grasp_bench import PROTOCOL_VERSION
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -18,7 +18,8 @@ class Column(NamedTuple):
 
     Attributes:
         clock: it differs from run to run even on the iteration clock.
-        since: schema version that brought it; in older files it is null.
+        since: schema version that brought it.
+        before: its value in older files.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Column(NamedTuple):
     description: str
     clock: bool = False
     since: int = 1
+    before: str | None = None
 
 
 _TEXT, _BOOL, _INT, _FLOAT = pa.string(), pa.bool_(), pa.int64(), pa.float64()
@@ -53,6 +55,12 @@ OUTCOME = (
     Column("rows_backward_to_success", _INT, "model rows evaluated backward by then"),
     Column("planner_time", _FLOAT, "planner time at the end, in the unit of `clock`"),
     Column("candidates", _INT, "candidate plans that arrived within the budget"),
+    Column(
+        "replan_candidates",
+        _TEXT,
+        "of them, those of each planning in closed loop, separated by spaces; else null",
+        since=3,
+    ),
     Column("iterations", _INT, "planner iterations behind the last of them"),
     Column("checks", _INT, "times the plan was due for execution"),
     Column("rows_forward", _INT, "model rows evaluated forward until the trial's end"),
@@ -79,6 +87,14 @@ OUTCOME = (
 
 SETTINGS = (
     Column("protocol_version", _TEXT, "of the evaluation protocol"),
+    Column(
+        "protocol",
+        _TEXT,
+        "open-loop: one plan, executed whole; mpc: replanned from the simulator's state",
+        since=3,
+        before="open-loop",
+    ),
+    Column("replan_every", _INT, "model steps executed of each plan, null open loop", since=3),
     Column("model", _TEXT, "name or path of the world model"),
     Column("model_sha256", _TEXT, "of its weights"),
     Column("tasks", _TEXT, "eval or tune: the frozen set the task is from"),

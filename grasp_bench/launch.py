@@ -21,6 +21,7 @@ from grasp_bench.settings import (
     CHECK_RATIO,
     DEFAULT_BUDGET,
     FIRST_CHECK,
+    REPLAN_EVERY,
     RunSettings,
 )
 from grasp_bench.sweep import Sweep, check_horizon, planner_spec, run_sweep
@@ -61,6 +62,8 @@ def launch(request: Request, console: Console) -> int:
         batch=request.batch,
         device=request.device,
         threads=request.threads,
+        protocol=request.protocol,
+        replan_every=request.replan_every or REPLAN_EVERY.get(request.protocol),
     )
     sweep = Sweep(planners, task_sets, request.batch)
     executor = LocalProcesses(Assignment(request.model, settings, workers))

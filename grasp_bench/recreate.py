@@ -14,11 +14,11 @@ from fnmatch import fnmatchcase
 from functools import cache
 from itertools import islice
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from grasp_bench.closed_loop import ClosedLoop
 from grasp_bench.columns import Row
 from grasp_bench.errors import UserError
 from grasp_bench.incumbent import Incumbent
@@ -26,7 +26,12 @@ from grasp_bench.judge import Verdict, execute
 from grasp_bench.machine import describe_machine
 from grasp_bench.models import LoadedModel, list_models, load_model
 from grasp_bench.planners import make_planner
-from grasp_bench.problems import encode_problem, noise_streams
+from grasp_bench.problems import (
+    candidates_of,
+    encode_problem,
+    environment_actions,
+    noise_streams,
+)
 from grasp_bench.registry import did_you_mean
 from grasp_bench.tasks import load_tasks
 from grasp_bench.types import Candidate, FloatArray, Planner, Problem, Task
@@ -60,8 +65,8 @@ class PlannedAgain:
     Attributes:
         actions: [T, A] normalised, on the CPU.
         env_actions: [H, 2] the same for the environment.
-        virtual_states: [T - 1, *Z] of a collocation planner, else None.
-        iteration: of the planner, when it found the plan.
+        virtual_states: [T - 1, *Z] of a collocation planner in open loop, else None.
+        iteration: of the planner, when it found the plan, or in closed loop its last part.
         cost: goal cost as the model predicts it.
         plan_sha256: of the plan's bytes.
         agrees: whether that is the row's.
@@ -133,6 +138,8 @@ def plan_again(
 ) -> PlannedAgain:
     """Plan until as many candidates have come as the row counts, and execute the best.
 
+    A closed-loop trial is replanned from where its plans lead in the simulator, as it was.
+
     Args:
         trial: see `recreate`.
         on_candidate: called with every candidate.
@@ -140,19 +147,14 @@ def plan_again(
     Raises:
         UserError: the row's planner had no plan within its budget.
     """
-    row, incumbent, chosen = trial.row, Incumbent(), None
+    row = trial.row
+    search = _plan_once if row["replan_every"] is None else _replan
     with torch_threads(int(row["threads"])):
-        noise = noise_streams([trial.task], trial.planner, int(row["master_seed"]))
-        candidates = trial.planner.plan(trial.problem, noise)
-        for candidate in islice(candidates, int(row["candidates"])):
-            if incumbent.consider(candidate.actions[0], float(candidate.cost[0])):
-                chosen = replace(candidate, virtual_states=_kept(candidate.virtual_states))
-            on_candidate(candidate)
+        incumbent, chosen = search(trial, on_candidate)
     plan, sha256 = incumbent.plan, incumbent.sha256()
     if plan is None or sha256 is None or chosen is None:
         raise UserError(f"trial {row['trial_key']} had no plan within its budget")
-    on_device = plan.to(trial.problem.start.device)
-    env_actions = trial.model.model.denormalise_actions(on_device).cpu().numpy().astype(np.float64)
+    env_actions = environment_actions(plan[None], trial.problem)[0]
     states = chosen.virtual_states
     return PlannedAgain(
         actions=plan,
@@ -164,6 +166,46 @@ def plan_again(
         agrees=sha256 == row["plan_sha256"],
         verdict=execute([trial.task], env_actions[None])[0],
     )
+
+
+def _plan_once(
+    trial: RecordedTrial, on_candidate: Callable[[Candidate], None]
+) -> tuple[Incumbent, Candidate | None]:
+    incumbent = Incumbent()
+    noise = noise_streams([trial.task], trial.planner, int(trial.row["master_seed"]))
+    candidates = candidates_of(trial.planner, trial.problem, noise)
+    count = int(trial.row["candidates"])
+    return incumbent, _best(islice(candidates, count), incumbent, on_candidate)
+
+
+def _replan(
+    trial: RecordedTrial, on_candidate: Callable[[Candidate], None]
+) -> tuple[Incumbent, Candidate | None]:
+    """The whole plan, and the last candidate that was taken into it."""
+    row, chosen = trial.row, None
+    loop = ClosedLoop([trial.task], trial.problem, int(row["replan_every"]))
+    counts = map(int, str(row["replan_candidates"]).split())
+    for planning, count in zip(loop.plannings(), counts, strict=False):  # it may have stopped
+        noise = noise_streams([trial.task], trial.planner, int(row["master_seed"]), planning.number)
+        candidates = candidates_of(trial.planner, planning.problem, noise)
+        found = _best(islice(candidates, count), planning.incumbents[0], on_candidate)
+        chosen = replace(found, virtual_states=None) if found is not None else chosen
+        loop.carry_out(planning)
+    return loop.committed[0], chosen
+
+
+def _best(
+    candidates: Iterator[Candidate],
+    incumbent: Incumbent,
+    on_candidate: Callable[[Candidate], None],
+) -> Candidate | None:
+    """The candidate that the incumbent was last taken from."""
+    chosen = None
+    for candidate in candidates:
+        if incumbent.consider(candidate.actions[0], float(candidate.cost[0])):
+            chosen = replace(candidate, virtual_states=_kept(candidate.virtual_states))
+        on_candidate(candidate)
+    return chosen
 
 
 def agreement(trial: RecordedTrial, again: PlannedAgain) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grasp_bench.errors import UserError
 from grasp_bench.seeds import TaskSplit
-from grasp_bench.settings import ClockKind, StopRule
+from grasp_bench.settings import ClockKind, Protocol, StopRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Request:
         model: name of a world model, or path of its checkpoint.
         workers: processes; by default as many as the cores and threads allow.
         out: run folder; by default one named after the settings.
+        replan_every: model steps executed of a plan in closed loop; by default one.
         line_per_trial: print one line for every trial.
     """
 
@@ -35,6 +36,8 @@ class Request:
     budget: float | None
     max_iterations: int | None
     stop: StopRule
+    protocol: Protocol
+    replan_every: int | None
     batch: int
     seed: int
     workers: int | None

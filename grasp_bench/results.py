@@ -74,7 +74,8 @@ def _read_folder(folder: Path, columns: Sequence[str] | None) -> list[pa.Table]:
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of one parquet file, checked to be results of this protocol version.
 
-    Columns that are younger than the file are null. For `columns` see `read_results`.
+    Columns that are younger than the file are null, or say what was the only way then. For
+    `columns` see `read_results`.
     """
     try:
         # Memory first: a file that is replaced while it is read must not be half of each.
@@ -98,7 +99,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             f"'{path}' has schema version {schema}, this grasp-bench reads up to "
             f"{SCHEMA_VERSION}: read it with the version that wrote it, or a later one"
         )
-    expected = {column.name for column in COLUMNS if column.since <= schema}
+    younger = {column.name: column for column in COLUMNS if column.since > schema}
+    expected = set(SCHEMA.names) - younger.keys()
     if protocol is None or not expected <= set(present):
         raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
     if protocol.decode() != PROTOCOL_VERSION:
@@ -108,9 +110,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         )
     wanted = columns or SCHEMA.names
     for name in wanted:
-        if name not in expected:
+        if name in younger:
             field = SCHEMA.field(name)
-            table = table.append_column(field, pa.nulls(len(table), field.type))
+            values = pa.repeat(pa.scalar(younger[name].before, field.type), len(table))
+            if columns and name in _REPEATED_TEXTS:
+                values, field = values.dictionary_encode(), name
+            table = table.append_column(field, values)
     return table.select(wanted)
 
 

@@ -13,11 +13,13 @@ from grasp_bench.errors import UserError
 from grasp_bench.seeds import TaskSplit
 
 ClockKind = Literal["wall", "iterations"]
+Protocol = Literal["open-loop", "mpc"]
 StopRule = Literal["first-success", "never"]
 
 DEFAULT_BUDGET: dict[ClockKind, float] = {"wall": 5.0, "iterations": 100.0}
 FIRST_CHECK: dict[ClockKind, float] = {"wall": 0.02, "iterations": 1.0}
 CHECK_RATIO = 1.25
+REPLAN_EVERY: dict[Protocol, int] = {"mpc": 1}
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class RunSettings:
         device: torch device of model and planner.
         threads: torch threads of each worker process.
         protocol_version: of the evaluation protocol.
+        protocol: `open-loop` plans once; `mpc`, closed loop, replans from the simulator's state.
+        replan_every: model steps executed of a plan in closed loop, else None.
     """
 
     model: str
@@ -56,17 +60,25 @@ class RunSettings:
     device: str
     threads: int
     protocol_version: str = PROTOCOL_VERSION
+    protocol: Protocol = "open-loop"
+    replan_every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("budget", "batch", "threads", "max_iterations"):
+        for name in ("budget", "batch", "threads", "max_iterations", "replan_every"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 option = name.replace("_", "-")
                 raise UserError(f"--{option} must be a positive number, not {value}")
+        if (self.protocol == "mpc") != (self.replan_every is not None):
+            raise UserError(
+                "--replan-every belongs to --protocol mpc: an open-loop plan is executed whole"
+            )
 
     def digest(self) -> str:
         """Ten hexadecimal digits that name these settings; the model counts by its weights."""
         identity = {**asdict(self), "model": ""}
+        if self.protocol == "open-loop":  # the folders of runs before there was another
+            del identity["protocol"], identity["replan_every"]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
     def difference(self, other: RunSettings) -> str:

@@ -49,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "clock": "wall",
     "budget": 5.0,
     "stop": "first-success",
+    "protocol": "open-loop",
     "check_first": 0.02,
     "check_ratio": 1.25,
     "batch": 1,

@@ -30,6 +30,7 @@ def run_command(checkpoint, **changes):
         ({"budget": 0}, "--budget must be a positive number"),
         ({"budget": "nan"}, "--budget must be a positive number"),
         ({"device": "cuda:99"}, "cuda:99"),
+        ({"replan_every": 2}, "--replan-every belongs to --protocol mpc"),
         ({"workers": 999}, "999 workers of 1 thread(s)"),
         ({"model": "missing.safetensors"}, "missing.safetensors"),
         ({"model": "no-such-model"}, "no-such-model"),
@@ -124,6 +125,33 @@ def test_a_run_prints_a_line_per_trial_and_a_summary_and_leaves_the_columns(cli,
     code, out, err = cli(*command, "--set", "elites=4", "--seed", "1")
     assert code == 2
     assert "master_seed 0 and 1" in err
+
+
+def test_a_closed_loop_run_is_another_run_and_comes_back(cli, responsive_checkpoint):
+    command = run_command(responsive_checkpoint, clock="iterations", budget=4, out="mpc")
+    command += ["--set", "samples=16", "--set", "elites=4", "--protocol", "mpc"]
+    code, out, _ = cli(*command)
+    assert code == 0
+    assert "replanned from the simulator's state every 1 model step(s)" in out
+    trials = read_results_of("mpc")
+    assert trials["replan_candidates"].tolist() == ["2 2"]
+    code, out, _ = cli("results", "check", "mpc", "--model", responsive_checkpoint)
+    assert code == 0
+    code, out, _ = cli("replay", "mpc", "cem-*", "--model", responsive_checkpoint, "--size", "64")
+    assert code == 0
+    assert "bit for bit" in out
+    code, _, err = cli("figure", "traces", "mpc", "cem-*", "--model", responsive_checkpoint)
+    assert code == 2
+    assert "replanned in closed loop" in err
+    for changed in (["--replan-every", "2"], ["--protocol", "open-loop"]):
+        code, _, err = cli(*command, *changed)
+        assert code == 2
+        assert "was begun with other settings" in err
+    other = run_command(responsive_checkpoint, clock="iterations", budget=4, out="open")
+    assert cli(*other, "--set", "samples=16", "--set", "elites=4")[0] == 0
+    code, _, err = cli("table", "mpc", "open")
+    assert code == 2
+    assert "these results differ in protocol (mpc, open-loop)" in err
 
 
 def read_results_of(folder):

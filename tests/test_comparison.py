@@ -196,9 +196,11 @@ def test_bitwise_equal_plans_are_counted_on_the_iteration_clock(run):
     assert note == "47 of 48 plans are bitwise those of the base; the runs differ in cpu."
 
 
-@pytest.mark.parametrize("name", ["clock", "budget", "stop"])
+@pytest.mark.parametrize("name", ["clock", "budget", "stop", "protocol", "replan_every"])
 def test_runs_that_ask_different_questions_are_refused(run, name):
-    value = {"clock": "iterations", "budget": 9.0, "stop": "never"}[name]
+    value = {
+        "clock": "iterations", "budget": 9.0, "stop": "never", "protocol": "mpc", "replan_every": 2,
+    }[name]  # fmt: skip
     with pytest.raises(UserError, match=f"differ in {name}"):
         compare(run({"grasp": solved(30)}), run({"grasp": solved(30)}, **{name: value}))
 

@@ -144,7 +144,15 @@ def test_errors_are_named_and_not_counted(results):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch", 8), ("clock", "iterations"), ("budget", 9.0), ("stop", "never"), ("threads", 4)],
+    [
+        ("batch", 8),
+        ("clock", "iterations"),
+        ("budget", 9.0),
+        ("stop", "never"),
+        ("threads", 4),
+        ("protocol", "mpc"),
+        ("replan_every", 2),
+    ],
 )
 def test_numbers_that_do_not_compare_are_not_put_into_one_table(results, name, value):
     one = results({"grasp": range(3)})

@@ -43,6 +43,15 @@ def evaluated(
     return Candidate(snapshot(actions), cost, iteration, states)
 
 
+def no_action(problem: Problem) -> Tensor:
+    """Actions [B, T, A] that are 0 in the environment, whatever that is after normalisation."""
+    model = problem.model
+    idle = problem.start.new_zeros(
+        problem.batch, problem.steps * model.frameskip, model.action_dim // model.frameskip
+    )
+    return model.normalise_actions(idle)
+
+
 def variable(tensor: Tensor) -> Tensor:
     """A view that autograd differentiates with respect to, sharing the tensor's memory."""
     return tensor.detach().requires_grad_()

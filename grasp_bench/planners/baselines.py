@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from grasp_bench.planners.base import evaluated
+from grasp_bench.planners.base import evaluated, no_action
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -19,11 +19,7 @@ class Zero:
 
     def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         """One candidate."""
-        model = problem.model
-        idle = problem.start.new_zeros(
-            problem.batch, problem.steps * model.frameskip, model.action_dim // model.frameskip
-        )
-        yield evaluated(problem, model.normalise_actions(idle), iteration=0)
+        yield evaluated(problem, no_action(problem), iteration=0)
 
 
 @dataclass(frozen=True)

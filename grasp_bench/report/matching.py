@@ -12,7 +12,10 @@ from grasp_bench.errors import UserError
 from grasp_bench.report.rows import planner_titles
 
 # Runs that differ in the first ask different questions; in the others the answer may differ.
-_SAME = ("clock", "budget", "max_iterations", "stop", "check_first", "check_ratio", "tasks")
+_SAME = (
+    "protocol", "replan_every", "clock", "budget", "max_iterations", "stop", "check_first",
+    "check_ratio", "tasks",
+)  # fmt: skip
 _NAMED = ("model_sha256", "task_set_sha256", "master_seed", "batch", "device", "threads")
 _TIMED_ALIKE = ("batch", "device", "threads")
 _ROUNDED_ALIKE = (

@@ -36,8 +36,18 @@ def protocol_notes(finished: pd.DataFrame) -> list[str]:
         f"Success: in the goal region at some step within the horizon. Budget {one['budget']:g} "
         f"{unit}{cap}, stop: {one['stop']}, batch {one['batch']}, tasks: {one['tasks']} set, "
         f"seed {one['master_seed']}, protocol version {one['protocol_version']}.",
+        *_closed_loop(one),
         f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
         f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
+    ]
+
+
+def _closed_loop(one: pd.Series) -> list[str]:
+    if one["protocol"] == "open-loop":
+        return []
+    return [
+        f"Closed loop (MPC): replanned from the simulator's state every {one['replan_every']} "
+        "model step(s), with the steps and the budget that are left."
     ]
 
 

@@ -111,7 +111,8 @@ def _sweep(
         for setting in filter(None, changed.split(", ")):
             words += ["--set", f"{name}.{setting}"]
     words += ["--horizons", ",".join(map(str, horizons)), "--trials", str(tasks)]
-    options = ["tasks", "model", "device", "clock", "budget", "max_iterations", "stop", "batch"]
+    options = ["tasks", "model", "device", "clock", "budget", "max_iterations", "stop"]
+    options += ["protocol", "replan_every", "batch"]
     for option in options:
         value = settings[option]
         if not pd.isna(value):

@@ -57,6 +57,10 @@ def playback(trial: RecordedTrial, again: PlannedAgain) -> Playback:
     virtual: Picture | str | None = (
         f"{trial.planner.name} plans with actions alone: it has no virtual states"
     )
+    if trial.row["protocol"] == "mpc":
+        virtual = (
+            f"replanned every {trial.row['replan_every']} model step(s): one plan of many parts"
+        )
     if again.virtual_states is not None:
         virtual = decoded(model, torch.cat([problem.start, again.virtual_states]))
     seen = decoded(model, path)
