@@ -13,6 +13,7 @@ from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
+from grasp_bench.planners.latco_gn import LatCoGN
 from grasp_bench.planners.mppi import MPPI
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "GDAdam",
     "GradCEM",
     "LatCo",
+    "LatCoGN",
     "Random",
     "Zero",
     "make_planner",

@@ -16,6 +16,7 @@ from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
+from grasp_bench.planners.latco_gn import LatCoGN
 from grasp_bench.planners.mppi import MPPI
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import Planner
@@ -25,7 +26,7 @@ Setting = str | int | float | bool | None
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
 _BUILT_IN: tuple[type[Planner], ...] = (
     *(CEM, GD, LatCo, GRASP),
-    *(GDAdam, ICEM, MPPI, GradCEM),
+    *(GDAdam, ICEM, MPPI, GradCEM, LatCoGN),
     *(Zero, Random, Demo),
 )
 for _planner in _BUILT_IN:

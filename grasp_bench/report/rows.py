@@ -27,6 +27,7 @@ from grasp_bench.stats import (
 DISPLAY_NAMES = {
     "cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP",
     "gd-adam": "GD-Adam", "icem": "iCEM", "mppi": "MPPI", "grad-cem": "Grad-CEM",
+    "latco-gn": "LatCo-GN",
 }  # fmt: skip
 # What a table is made of, for `read_results`.
 TABLE_COLUMNS = (

@@ -18,6 +18,7 @@ from grasp_bench.planners import (
     GDAdam,
     GradCEM,
     LatCo,
+    LatCoGN,
     Random,
     Zero,
 )
@@ -40,6 +41,7 @@ SEARCHES = [
     ICEM(samples=20, elites=5),
     MPPI(samples=20),
     GradCEM(samples=8, elites=3),
+    LatCoGN(),
 ]
 ALL = [*SEARCHES, Zero(), Random(), Demo()]
 SEARCH = pytest.mark.parametrize("planner", SEARCHES, ids=planner_name)
@@ -59,6 +61,7 @@ ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
         (ICEM(), 30),
         (MPPI(), 100),
         (GradCEM(), 30),
+        (LatCoGN(), 50),
     ],
     ids=planner_name,
 )
@@ -81,6 +84,7 @@ def test_reaches_a_reachable_goal_of_a_linear_model(planner, iterations, make_pr
         (ICEM(), 30),
         (MPPI(temperature=0.001), 100),
         (GradCEM(), 30),
+        (LatCoGN(), 100),
     ],
     ids=planner_name,
 )
@@ -110,7 +114,7 @@ def test_candidates_have_the_shapes_of_the_problem(planner, steps, make_problem,
         assert candidate.cost.shape == (3,)
         assert not candidate.actions.requires_grad
         assert not candidate.cost.requires_grad
-        if planner.name in ("latco", "grasp"):
+        if planner.name in ("latco", "grasp", "latco-gn"):
             assert candidate.virtual_states.shape == (3, steps - 1, 4)
             assert not candidate.virtual_states.requires_grad
         else:
@@ -196,7 +200,8 @@ def test_leaves_the_callers_gradient_mode_alone(planner, make_problem):
     "planner",
     [CEM(samples=4, elites=2, iterations=3), GD(iterations=3), LatCo(iterations=3),
      GRASP(iterations=3), GDAdam(iterations=3), ICEM(samples=4, elites=2, iterations=3),
-     MPPI(samples=4, iterations=3), GradCEM(samples=4, elites=2, iterations=3)],
+     MPPI(samples=4, iterations=3), GradCEM(samples=4, elites=2, iterations=3),
+     LatCoGN(iterations=3)],
     ids=planner_name,
 )  # fmt: skip
 def test_starts_over_with_new_numbers_when_a_run_is_over(planner, make_problem, run):
@@ -229,6 +234,8 @@ def test_starts_over_with_new_numbers_when_a_run_is_over(planner, make_problem, 
         (ICEM(samples=20, elites=5), (20 + 16 + 12 + 7 * 10) * 6, 0),
         (MPPI(samples=20), 11 * 20 * 6, 0),
         (GradCEM(samples=8, elites=3, gradient_steps=3), (10 * 4 + 3) * 8 * 6, 11 * 3 * 8 * 6),
+        # A Jacobian takes a row for each of the four latents.
+        (LatCoGN(yield_every=5), (10 * 4 + 2) * 6, 10 * 4 * 6),
         (Zero(), 6, 0),
     ],
     ids=planner_name,
