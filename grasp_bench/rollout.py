@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -32,6 +32,24 @@ def last_state(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
     for state in _successors(model, start, actions):  # noqa: B007
         pass
     return state
+
+
+def guided_rollout(
+    model: WorldModel, start: Tensor, steps: int, choose: Callable[[int, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Actions [..., T, A] chosen along the way, and the state s_T [..., *Z] they lead to.
+
+    Args:
+        model: the world model F.
+        start: [..., *Z] states s_0.
+        steps: T.
+        choose: a_t [..., A] for t and s_t [..., *Z].
+    """
+    state, actions = start, []
+    for t in range(steps):
+        actions.append(choose(t, state))
+        state = model.step(state, actions[-1])
+    return torch.stack(actions, dim=-2), state
 
 
 def spread(model: WorldModel, latent: Tensor, leading: torch.Size) -> Tensor:

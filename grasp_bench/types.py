@@ -113,6 +113,30 @@ class NoiseStreams:
         return torch.stack(draws).to(like)
 
 
+class ActionPrior(Protocol):
+    """π(a | s, g, k): actions that the training data took in s when g was k model steps away.
+
+    Attributes:
+        draws: standard normal numbers that one sample takes.
+    """
+
+    draws: int
+
+    def sample(
+        self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
+    ) -> Tensor:
+        """Normalised actions [..., A] for states and goals [..., *Z].
+
+        Args:
+            state: where the action is taken.
+            goal: where to be `steps_left` model steps later.
+            steps_left: k, at least 1.
+            draws: [..., `draws`] standard normal numbers.
+            temperature: scales the deviation from the likeliest actions; 1 is the data's.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Problem:
     """B planning problems that share a model and a number of steps.
@@ -124,6 +148,7 @@ class Problem:
         steps: T, model steps.
         reference_actions: [B, T, A] normalised actions, given only to planners whose
             `reference` asks for them (the `demo` and `random` rows of a table).
+        prior: learned with the model, where there is one.
     """
 
     model: WorldModel
@@ -131,6 +156,7 @@ class Problem:
     goal: Tensor
     steps: int
     reference_actions: Tensor | None = None
+    prior: ActionPrior | None = None
 
     @property
     def batch(self) -> int:

@@ -11,6 +11,7 @@ from grasp_bench.planners.gd import GD
 from grasp_bench.planners.gd_adam import GDAdam
 from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
+from grasp_bench.planners.grasp_plus import GraspPlus
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
 from grasp_bench.planners.latco_gn import LatCoGN
@@ -26,6 +27,7 @@ __all__ = [
     "Demo",
     "GDAdam",
     "GradCEM",
+    "GraspPlus",
     "LatCo",
     "LatCoGN",
     "Random",

@@ -14,6 +14,7 @@ from grasp_bench.planners.gd import GD
 from grasp_bench.planners.gd_adam import GDAdam
 from grasp_bench.planners.grad_cem import GradCEM
 from grasp_bench.planners.grasp import GRASP
+from grasp_bench.planners.grasp_plus import GraspPlus
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
 from grasp_bench.planners.latco_gn import LatCoGN
@@ -25,7 +26,7 @@ Setting = str | int | float | bool | None
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
 _BUILT_IN: tuple[type[Planner], ...] = (
-    *(CEM, GD, LatCo, GRASP),
+    *(CEM, GD, LatCo, GRASP, GraspPlus),
     *(GDAdam, ICEM, MPPI, GradCEM, LatCoGN),
     *(Zero, Random, Demo),
 )

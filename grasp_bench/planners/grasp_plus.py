@@ -1,0 +1,123 @@
+"""GRASP+: plans proposed by a learned prior, branched, refined, and chosen by the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from grasp_bench.objective import goal_cost, goal_gradient
+from grasp_bench.planners.adam import Adam
+from grasp_bench.planners.base import check_elites, check_numbers, snapshot
+from grasp_bench.planners.cem import cheapest
+from grasp_bench.rollout import guided_rollout, spread
+from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+
+# a_t [B, N, A] for t and s_t [B, N, *Z].
+Chooser = Callable[[int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class GraspPlus:
+    """A population that π proposes, that branches along its own rollouts, and that descends.
+
+        propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1
+        branch:   a_t = a_t of an elite + σ ξ for t < τ, proposed from there on,
+                  ξ ~ N(0, I), τ uniform on 0 .. T - 1
+        refine:   J Adam steps of every elite on ‖s_T(a) - g‖²
+        choose:   the elites are the E plans of lowest ‖s_T(a) - g‖² so far
+
+    π is the action prior learned with the model (`models/prior.py`), at a temperature;
+    without one a_t ~ N(0, I). All plans of all problems are rolled out together. The first
+    population is all proposals; then branching and refining alternate without end. What
+    was tried and left out, and what each part is worth, is in docs/grasp-plus.md.
+
+    Attributes:
+        samples: N, plans of a population.
+        elites: E, plans that live on.
+        temperature: of the prior.
+        branch_noise: σ, normalised action units.
+        refine_steps: J.
+        refine_lr: Adam's step size.
+        branching: False proposes whole plans each time (ablation).
+        refining: False leaves out the descent (ablation).
+        use_prior: False proposes standard normal actions (ablation).
+    """  # noqa: RUF002
+
+    name: ClassVar[str] = "grasp-plus"
+    reference: ClassVar[Reference] = "none"
+
+    samples: int = 64
+    elites: int = 8
+    temperature: float = 0.7
+    branch_noise: float = 0.05
+    refine_steps: int = 5
+    refine_lr: float = 0.02
+    branching: bool = True
+    refining: bool = True
+    use_prior: bool = True
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_elites(self, self.elites, self.samples)
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """One candidate per population and per refinement, without end."""
+        plans, costs = cheapest(*self._proposed(problem, noise), self.elites)
+        for iteration in count(1):
+            yield Candidate(plans[:, 0], costs[:, 0], iteration)
+            if self.refining and iteration % 2:
+                plans, costs = self._refined(problem, plans, costs)
+            else:
+                children, their_costs = self._proposed(problem, noise, plans)
+                plans, costs = torch.cat([plans, children], 1), torch.cat([costs, their_costs], 1)
+            plans, costs = cheapest(plans, costs, self.elites)
+
+    @torch.no_grad()
+    def _proposed(
+        self, problem: Problem, noise: NoiseStreams, elites: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """N plans [B, N, T, A] and their costs [B, N]; branches of elites [B, E, T, A] if given."""
+        leading = torch.Size((problem.batch, self.samples))
+        start, goal = (spread(problem.model, z, leading) for z in (problem.start, problem.goal))
+        choose = self._chooser(problem, goal, noise)
+        if elites is not None and self.branching:
+            choose = self._branched(elites, choose, noise)
+        plans, ends = guided_rollout(problem.model, start, problem.steps, choose)
+        return plans, problem.model.distance(ends, goal)
+
+    def _chooser(self, problem: Problem, goal: Tensor, noise: NoiseStreams) -> Chooser:
+        """Actions [B, N, A] for t and s_t, of the prior or standard normal."""
+        prior, steps = problem.prior if self.use_prior else None, problem.steps
+        width = problem.model.action_dim if prior is None else prior.draws
+        draws = noise.normal(self.samples, steps, width, like=goal)
+        if prior is None:
+            return lambda t, state: draws[:, :, t]
+        return lambda t, state: prior.sample(state, goal, steps - t, draws[:, :, t], self.temperature)
+
+    def _branched(self, elites: Tensor, fresh: Chooser, noise: NoiseStreams) -> Chooser:
+        """The actions of random elites until each plan's random τ, fresh ones from then on."""
+        shares = torch.special.ndtr(noise.normal(self.samples, 2, like=elites))
+        sizes = torch.tensor(elites.shape[1:3], device=elites.device)
+        parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
+        kept = elites.take_along_dim(parents[:, :, None, None], dim=1)
+        kept = kept + self.branch_noise * noise.normal(*kept.shape[1:], like=kept)
+        return lambda t, state: torch.where(
+            leaves[..., None] > t, kept[:, :, t], fresh(t, state)
+        )
+
+    def _refined(self, problem: Problem, plans: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:
+        """Every elite after J steps where that is cheaper, [B, E, T, A], and its cost [B, E]."""
+        refined = snapshot(plans)
+        adam = Adam(refined, self.refine_lr)
+        for _ in range(self.refine_steps):
+            _, gradient = goal_gradient(problem, refined)
+            adam.step(gradient)
+        with torch.no_grad():
+            after = goal_cost(problem, refined)
+        better = (after < costs)[:, :, None, None]
+        return torch.where(better, refined, plans), torch.minimum(after, costs)
