@@ -16,7 +16,7 @@ from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import play, replay, report
 from grasp_bench.cli_models import models_app
 from grasp_bench.cli_results import compare, results_app, table
-from grasp_bench.cli_training import data_app, finetune, tasks_app, train
+from grasp_bench.cli_training import data_app, finetune, tasks_app, train, train_prior
 from grasp_bench.errors import UserError
 from grasp_bench.report import console
 from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
@@ -190,6 +190,7 @@ app.add_typer(tasks_app, name="tasks")
 app.add_typer(figure_app, name="figure")
 app.command()(train)
 app.command()(finetune)
+app.command()(train_prior)
 app.command()(replay)
 app.command()(play)
 app.add_typer(results_app, name="results")

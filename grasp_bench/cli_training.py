@@ -203,3 +203,35 @@ def finetune(
     with _stages() as report:
         card = finetune_model(model, chosen, data, held_out, run, out, _command(), device, report)
     _echo_card(out, card)
+
+
+def train_prior(
+    model: Annotated[str, typer.Option(help="Checkpoint, by name or path.")],
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run's state.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.", show_default="priors/ beside the checkpoint"),
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
+    held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(
+        "data/held-out"
+    ),
+    episodes: Annotated[int | None, typer.Option(min=1, help="Training episodes.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train a model's action prior, which grasp-plus proposes plans from; resumable."""
+    import torch
+
+    from grasp_bench.training.prior import PriorRecipe
+    from grasp_bench.training.prior import train_prior as train_action_prior
+
+    torch.set_num_threads(threads)
+    recipe = PriorRecipe().changed(episodes=episodes, steps=steps)
+    with _stages() as report:
+        path, card = train_action_prior(
+            model, recipe, data, held_out, run, _command(), out, device, report
+        )
+    nats = ", ".join(f"{name} {value}" for name, value in card["held_out"].items())
+    typer.echo(f"{path} sha256 {card['sha256']}\nheld-out nats per action: {nats}")

@@ -42,6 +42,12 @@ TRIAL = (
     Column("planner_label", _TEXT, "its name, with the hyperparameters that are not the defaults"),
     Column("planner_config", _TEXT, "all its hyperparameters, JSON"),
     Column("planner_config_sha256", _TEXT, "of planner_config"),
+    Column(
+        "prior_sha256",
+        _TEXT,
+        "of the action prior's weights, null if the planner uses none or the model has none",
+        since=3,
+    ),
     Column("trial_seed", pa.uint64(), "of the trial's stream: master seed, task and planner"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from grasp_bench.errors import UserError
@@ -69,7 +70,9 @@ def launch(request: Request, console: Console) -> int:
     executor = LocalProcesses(Assignment(request.model, settings, workers))
     out = request.out or RUNS_FOLDER / settings.digest()
     with open_run_folder(out, settings) as folder:
-        return _run_and_show(sweep, folder, executor, request.line_per_trial, console)
+        return _run_and_show(
+            sweep, folder, executor, request.line_per_trial, loaded.prior_sha256, console
+        )
 
 
 def _workers(request: Request) -> int:
@@ -94,6 +97,7 @@ def _run_and_show(
     folder: RunFolder,
     executor: LocalProcesses,
     line_per_trial: bool,
+    prior_sha256: str | None,
     console: Console,
 ) -> int:
     asked_for = sweep.all_keys()
@@ -104,6 +108,7 @@ def _run_and_show(
         earlier = folder.trials()
         if earlier is not None:
             mine = earlier[earlier["trial_key"].isin(asked_for) & (earlier["status"] == "ok")]
+            _check_priors(mine, prior_sha256, folder)
             for label, group in mine.groupby("planner_label"):
                 progress.recall(str(label), len(group), int(group["success"].sum()))
         try:
@@ -127,6 +132,15 @@ def _run_and_show(
         )
         return TRIALS_FAILED
     return FINISHED
+
+
+def _check_priors(trials: pd.DataFrame, prior_sha256: str | None, folder: RunFolder) -> None:
+    others = set(trials["prior_sha256"].dropna()) - {prior_sha256}
+    if others:
+        raise UserError(
+            f"'{folder.path}' holds trials with another action prior ({others.pop()[:12]}) than "
+            f"the model has now ({str(prior_sha256)[:12]}): choose another --out"
+        )
 
 
 def _safe(done: int, asked_for: set[str], folder: RunFolder) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from grasp_bench.clock import synchronise
 from grasp_bench.models import observe
 from grasp_bench.types import (
+    ActionPrior,
     Candidate,
     FloatArray,
     NoiseStreams,
@@ -66,7 +67,8 @@ def encode_problem(
         if reference is not None:
             reference = model.normalise_actions(reference.to(z_start))
     steps = tasks[0].horizon // model.frameskip
-    return Problem(model, z_start, z_goal, steps, reference), seconds
+    prior: ActionPrior | None = getattr(model, "prior", None)
+    return Problem(model, z_start, z_goal, steps, reference, prior), seconds
 
 
 def remaining_problem(problem: Problem, states: FloatArray, done: int) -> tuple[Problem, float]:

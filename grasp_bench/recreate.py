@@ -128,6 +128,11 @@ def recreate(row: Row, model: str | None = None, device: str | None = None) -> R
     planner = make_planner(row["planner"], json.loads(row["planner_config"]))
     where = device or row["device"]
     loaded = _model(row["model"], row["model_sha256"], model, where)
+    if row["prior_sha256"] not in (None, loaded.prior_sha256):
+        raise UserError(
+            f"trial {row['trial_key']} used another action prior ({row['prior_sha256'][:12]}) "
+            f"than '{loaded.name}' has ({str(loaded.prior_sha256)[:12]})"
+        )
     seed = int(row["master_seed"])
     problem, _ = encode_problem([task], task_set.tasks, planner, loaded.model, seed, where)
     return RecordedTrial(row, task, planner, loaded, problem)

@@ -55,6 +55,8 @@ class Observation:
 class WorldModel(Protocol):
     """A learned model s' = F(s, a) in a latent space, as planners see it.
 
+    A model may also have a `prior`, an `ActionPrior`; problems hand it to planners.
+
     Attributes:
         frameskip: environment steps per model step.
         action_dim: A, the width of one model action (frameskip environment actions, stacked).
@@ -188,7 +190,8 @@ class Planner(Protocol):
     `plan` yields candidates until the caller stops asking. It sees the problem and the
     noise and nothing else: no simulator, clock, logger or device name.
     `reference` says which demonstration, if any, the planner is handed in
-    `Problem.reference_actions`: real planners say "none".
+    `Problem.reference_actions`: real planners say "none". A planner that uses
+    `Problem.prior` says `uses_prior: ClassVar[bool] = True`, so that results name the prior.
     """
 
     name: ClassVar[str]
@@ -197,3 +200,8 @@ class Planner(Protocol):
     def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         """Candidates for B problems, one after every few iterations, without end."""
         ...
+
+
+def uses_prior(planner: Planner) -> bool:
+    """Whether the planner says that it uses `Problem.prior`."""
+    return bool(getattr(planner, "uses_prior", False))

@@ -11,14 +11,14 @@ from functools import cache
 from grasp_bench.columns import OUTCOME, Row
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
-from grasp_bench.models import load_model
+from grasp_bench.models import LoadedModel, load_model
 from grasp_bench.planners import make_planner
 from grasp_bench.problems import trial_seed
 from grasp_bench.reference_workload import time_reference_workload
 from grasp_bench.settings import RunSettings
 from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.trial import run_trials, warm_up
-from grasp_bench.types import Task, WorldModel
+from grasp_bench.types import Planner, Task, WorldModel, uses_prior
 
 _warm: set[tuple[str, int]] = set()
 
@@ -75,13 +75,14 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
     settings = assignment.settings
     task_set = _task_set(settings, unit.horizon)
     tasks = task_set.tasks[unit.begin : unit.end]
-    model = _model(assignment.checkpoint, settings)
+    loaded = _model(assignment.checkpoint, settings)
+    planner = make_planner(unit.planner.name, json.loads(unit.planner.config))
     reference_seconds = time_reference_workload(settings.device)
     started = datetime.now(UTC)
     outcomes: list[Row] = [dict.fromkeys(column.name for column in OUTCOME)] * len(tasks)
     error = None
     try:
-        outcomes = _run(tasks, task_set, unit, model, settings)
+        outcomes = _run(tasks, task_set, unit, planner, loaded.model, settings)
     except Exception:  # whatever a planner raises is a result: the sweep goes on
         error = traceback.format_exc()
     return [
@@ -95,6 +96,7 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
             "planner_label": unit.planner.label,
             "planner_config": unit.planner.config,
             "planner_config_sha256": unit.planner.config_sha256,
+            "prior_sha256": loaded.prior_sha256 if uses_prior(planner) else None,
             "trial_seed": trial_seed(settings.master_seed, task.id, unit.planner.name),
             **outcome,
             **asdict(settings),
@@ -111,10 +113,10 @@ def _run(
     tasks: list[Task],
     task_set: TaskSet,
     unit: WorkUnit,
+    planner: Planner,
     model: WorldModel,
     settings: RunSettings,
 ) -> list[Row]:
-    planner = make_planner(unit.planner.name, json.loads(unit.planner.config))
     if settings.clock == "wall" and (unit.planner.label, unit.horizon) not in _warm:
         warm_up(tasks, task_set.tasks, planner, model, settings)
         _warm.add((unit.planner.label, unit.horizon))
@@ -128,8 +130,8 @@ def _task_set(settings: RunSettings, horizon: int) -> TaskSet:
 
 
 @cache
-def _model(checkpoint: str, settings: RunSettings) -> WorldModel:
+def _model(checkpoint: str, settings: RunSettings) -> LoadedModel:
     loaded = load_model(checkpoint, settings.device)
     if loaded.sha256 != settings.model_sha256:
         raise UserError(f"the checkpoint '{checkpoint}' changed while it was in use")
-    return loaded.model
+    return loaded

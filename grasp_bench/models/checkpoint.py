@@ -1,14 +1,7 @@
-"""Checkpoints: weights as safetensors, everything else as a JSON card beside them.
-
-`checkpoints/NAME.safetensors` and `checkpoints/NAME.json`. The card names the weights'
-SHA-256, so a truncated, exchanged or edited file is refused. Nothing is ever unpickled.
-"""
+"""Checkpoints by name: `checkpoints/NAME.safetensors` with a card, `NAME.json`, beside it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from grasp_bench.errors import UserError
+from grasp_bench.models.card import load_weights, read_card, save_weights, write_card
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
+from grasp_bench.models.prior_file import load_prior
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import WorldModel
 
-CARD_VERSION = 1
 # The working directory's, a source tree's, and where an installed wheel puts the shipped ones.
 CHECKPOINT_FOLDERS = (
     Path("checkpoints"),
@@ -46,12 +37,14 @@ class LoadedModel:
         name: the checkpoint's or the plugin's.
         sha256: of the weights.
         card: the checkpoint's JSON card.
+        prior_sha256: of the action prior's weights, None if the model has no prior.
     """
 
     model: WorldModel
     name: str
     sha256: str
     card: dict[str, Any]
+    prior_sha256: str | None = None
 
 
 # Untrained models of the shipped architectures, by the kind and architecture a card names.
@@ -73,29 +66,11 @@ def save_checkpoint(model: LatentWorldModel, path: Path, card: dict[str, Any]) -
         path: ends in `.safetensors`; the card goes beside it.
         card: what is known about the model; architecture and hash are added.
     """
-    weights = save_tensors({k: v.contiguous() for k, v in model.state_dict().items()})
-    digest = hashlib.sha256(weights).hexdigest()
-    full_card = {
-        "card_version": CARD_VERSION,
-        "kind": model.kind,
-        "architecture": model.config.to_json(),
-        **card,
-        "sha256": digest,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, weights)
-    _write_card(path, full_card)
-    return full_card
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
-def _write_card(path: Path, card: dict[str, Any]) -> None:
-    _replace(path.with_suffix(".json"), (json.dumps(card, indent=1) + "\n").encode())
+    return save_weights(
+        path,
+        model.state_dict(),
+        {"kind": model.kind, "architecture": model.config.to_json(), **card},
+    )
 
 
 def update_card(name: str, sha256: str, held_out: dict[str, Any]) -> Path:
@@ -113,7 +88,7 @@ def update_card(name: str, sha256: str, held_out: dict[str, Any]) -> Path:
     card = read_card(path)
     if card.get("sha256") != sha256:
         raise UserError(f"{path} was replaced while it was measured: its card is left alone")
-    _write_card(path, card | {"held_out": card.get("held_out", {}) | held_out})
+    write_card(path, card | {"held_out": card.get("held_out", {}) | held_out})
     return path.with_suffix(".json")
 
 
@@ -124,24 +99,6 @@ def checkpoint_paths() -> dict[str, Path]:
         for path in sorted(folder.glob("*.safetensors")):
             found.setdefault(path.stem, path)
     return found
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card of the checkpoint at `path`.
-
-    Raises:
-        UserError: missing, not JSON, or of another version.
-    """
-    card_path = path.with_suffix(".json")
-    try:
-        card = json.loads(card_path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path} has no card: {card_path} is missing") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{card_path} cannot be read as a card: {error}") from error
-    if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
-        raise UserError(f"{card_path} is not a card of version {CARD_VERSION}")
-    return card
 
 
 @dataclass(frozen=True)
@@ -214,22 +171,13 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
         return loaded
     path = find_checkpoint(name)
     card = read_card(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != card.get("sha256"):
-        raise UserError(
-            f"{path} is damaged or not the file its card describes: "
-            f"SHA-256 {digest[:12]} instead of {str(card.get('sha256'))[:12]}"
-        )
-    try:
-        model = BUILDERS[card["kind"]](card["architecture"])
-        model.load_state_dict(load_tensors(data))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} does not hold the model its card describes: {reason}") from error
-    model.to(find_device(device))
+    model = load_weights(path, card, lambda card: BUILDERS[card["kind"]](card["architecture"]))
+    where = find_device(device)
+    model.to(where)
     model.eval().requires_grad_(False)
-    return LoadedModel(model, path.stem, digest, card)
+    found = load_prior(path, card["sha256"], where)
+    if found is None:
+        return LoadedModel(model, path.stem, card["sha256"], card)
+    prior, prior_sha256 = found
+    model.attach_prior(prior)
+    return LoadedModel(model, path.stem, card["sha256"], card, prior_sha256)

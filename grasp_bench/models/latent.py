@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from envs.pusht import ACTION_DIM
 from grasp_bench.errors import UserError
 from grasp_bench.models.ensemble import EnsemblePredictor
-from grasp_bench.types import Observation
+from grasp_bench.types import ActionPrior, Observation
 
 PROPRIO_DIM = 4
 
@@ -61,6 +61,8 @@ class LatentWorldModel(nn.Module, ABC):
     def __init__(self, config: LatentConfig, visual_dim: int) -> None:
         super().__init__()
         self.config = config
+        # In a tuple, where torch does not take it for a part of this module.
+        self._prior: tuple[ActionPrior, ...] = ()
         self.frameskip = config.frameskip
         self.image_size = config.image_size
         self.action_dim = config.frameskip * ACTION_DIM
@@ -73,6 +75,15 @@ class LatentWorldModel(nn.Module, ABC):
         ):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
+
+    @property
+    def prior(self) -> ActionPrior | None:
+        """What the training data did on the way to a goal; no part of the model's weights."""
+        return self._prior[0] if self._prior else None
+
+    def attach_prior(self, prior: ActionPrior) -> None:
+        """Give the model a prior that problems hand to planners."""
+        self._prior = (prior,)
 
     @abstractmethod
     def features(self, pixels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class MixturePrior(nn.Module):
 
     A mixture density network (Bishop, 1994). Visual tokens are first read by a
     `PoolingHead`, whose points say where things are.
-    """
+    """  # noqa: RUF002
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class MixturePrior(nn.Module):
         """log w [..., K], μ [..., K, A] and log σ [..., K, A].
 
         Takes states and goals [..., D], and the model steps between them, [...].
-        """
+        """  # noqa: RUF002
         here, there = self._read(state), self._read(goal)
         time = steps_left[..., None].to(here)
         features = self.enter(
@@ -105,15 +106,16 @@ class MixturePrior(nn.Module):
         index = chosen[..., None].expand(*chosen.shape, self.action)
         mean = means.take_along_dim(index, dim=-2).squeeze(-2)
         deviation = deviations.take_along_dim(index, dim=-2).squeeze(-2).exp()
-        return mean + temperature * deviation * draws[..., 1:]
+        actions: Tensor = mean + temperature * deviation * draws[..., 1:]
+        return actions
 
     def log_likelihood(
         self, state: Tensor, goal: Tensor, steps_left: Tensor, action: Tensor
     ) -> Tensor:
         """log π(a | s, g, k) [...] of actions [..., A], in nats."""
         weights, means, deviations = self(state, goal, steps_left)
-        gaussians = torch.distributions.Normal(means, deviations.exp())
-        each = gaussians.log_prob(action[..., None, :]).sum(-1)
+        offsets = (action[..., None, :] - means) / deviations.exp()
+        each = -(0.5 * offsets.square() + deviations + 0.5 * math.log(2 * math.pi)).sum(-1)
         return torch.logsumexp(weights + each, dim=-1)
 
     def _read(self, latent: Tensor) -> Tensor:
@@ -121,5 +123,5 @@ class MixturePrior(nn.Module):
             return latent
         visual, proprio = latent[..., :-PROPRIO_DIM], latent[..., -PROPRIO_DIM:]
         assert self.config.tokens is not None
-        tokens = visual.unflatten(-1, (-1, self.config.tokens[1]))
+        tokens = visual.reshape(*visual.shape[:-1], -1, self.config.tokens[1])
         return torch.cat([self.head(tokens), proprio], dim=-1)

@@ -31,8 +31,8 @@ class GraspPlus:
         refine:   J Adam steps of every elite on ‖s_T(a) - g‖²
         choose:   the elites are the E plans of lowest ‖s_T(a) - g‖² so far
 
-    π is the action prior learned with the model (`models/prior.py`), at a temperature;
-    without one a_t ~ N(0, I). All plans of all problems are rolled out together. The first
+    π is the model's action prior (`models/prior.py`) at a temperature; without one
+    a_t ~ N(0, I). All plans of all problems are rolled out together. The first
     population is all proposals; then branching and refining alternate without end. What
     was tried and left out, and what each part is worth, is in docs/grasp-plus.md.
 
@@ -50,6 +50,7 @@ class GraspPlus:
 
     name: ClassVar[str] = "grasp-plus"
     reference: ClassVar[Reference] = "none"
+    uses_prior: ClassVar[bool] = True
 
     samples: int = 64
     elites: int = 8
@@ -97,7 +98,9 @@ class GraspPlus:
         draws = noise.normal(self.samples, steps, width, like=goal)
         if prior is None:
             return lambda t, state: draws[:, :, t]
-        return lambda t, state: prior.sample(state, goal, steps - t, draws[:, :, t], self.temperature)
+        return lambda t, state: prior.sample(
+            state, goal, steps - t, draws[:, :, t], self.temperature
+        )
 
     def _branched(self, elites: Tensor, fresh: Chooser, noise: NoiseStreams) -> Chooser:
         """The actions of random elites until each plan's random τ, fresh ones from then on."""
@@ -106,9 +109,7 @@ class GraspPlus:
         parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
         kept = elites.take_along_dim(parents[:, :, None, None], dim=1)
         kept = kept + self.branch_noise * noise.normal(*kept.shape[1:], like=kept)
-        return lambda t, state: torch.where(
-            leaves[..., None] > t, kept[:, :, t], fresh(t, state)
-        )
+        return lambda t, state: torch.where(leaves[..., None] > t, kept[:, :, t], fresh(t, state))
 
     def _refined(self, problem: Problem, plans: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:
         """Every elite after J steps where that is cheaper, [B, E, T, A], and its cost [B, E]."""

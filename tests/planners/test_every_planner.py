@@ -17,6 +17,7 @@ from grasp_bench.planners import (
     Demo,
     GDAdam,
     GradCEM,
+    GraspPlus,
     LatCo,
     LatCoGN,
     Random,
@@ -42,6 +43,7 @@ SEARCHES = [
     MPPI(samples=20),
     GradCEM(samples=8, elites=3),
     LatCoGN(),
+    GraspPlus(samples=8, elites=3),
 ]
 ALL = [*SEARCHES, Zero(), Random(), Demo()]
 SEARCH = pytest.mark.parametrize("planner", SEARCHES, ids=planner_name)
@@ -57,6 +59,7 @@ ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
         (LatCo(iterations=3000, yield_every=1000), 3000),
         (GRASP(gd_steps=50), 750),
         (GRASP(sync="cem", cem_iterations=15), 750),
+        (GraspPlus(refine_steps=50), 40),
         (GDAdam(action_noise=0.0), 300),
         (ICEM(), 30),
         (MPPI(), 100),
