@@ -26,8 +26,8 @@ Setting = str | int | float | bool | None
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
 _BUILT_IN: tuple[type[Planner], ...] = (
-    *(CEM, GD, LatCo, GRASP, GraspPlus),
-    *(GDAdam, ICEM, MPPI, GradCEM, LatCoGN),
+    *(CEM, GD, LatCo, GRASP),
+    *(GraspPlus, GDAdam, ICEM, MPPI, GradCEM, LatCoGN),
     *(Zero, Random, Demo),
 )
 for _planner in _BUILT_IN:
