@@ -11,7 +11,7 @@ from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, make_planner, planner
 
 NAMES = [
     *("cem", "gd", "latco", "grasp"),
-    *("gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
+    *("grasp-plus", "gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
     *("zero", "random", "demo"),
 ]
 
