@@ -15,6 +15,7 @@ import typer
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import play, replay, report
 from grasp_bench.cli_models import models_app
+from grasp_bench.cli_planners import check_planner, planners
 from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, finetune, tasks_app, train, train_prior
 from grasp_bench.errors import UserError
@@ -167,23 +168,8 @@ def sweep(
     )
 
 
-@app.command()
-def planners() -> None:
-    """The planners there are, with their hyperparameters and defaults."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from grasp_bench.planners import PLANNERS, make_planner, planner_config
-
-    listing = Table("planner", "what it does", "hyperparameters")
-    for name in PLANNERS.names():
-        planner = make_planner(name, {})
-        config = "\n".join(f"{key}={value}" for key, value in planner_config(planner).items())
-        summary = (type(planner).__doc__ or "").split("\n")[0]
-        listing.add_row(escape(name), escape(summary), escape(config))
-    console().print(listing)
-
-
+app.command()(planners)
+app.command()(check_planner)
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
