@@ -15,8 +15,8 @@ from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 class GDAdam:
     """`GD` whose steps are Adam's: of size `lr` at first, whatever the gradient's scale.
 
-    DINO-WM's code moved from plain steps (arXiv 2411.04983) to these, with lr 0.2 to 0.3 and
-    100 to 300 iterations.
+    DINO-WM (arXiv 2411.04983) takes plain steps; a later public version of the baseline takes
+    these, with lr 0.2 to 0.3 and 100 to 300 iterations.
 
     Attributes:
         lr: Adam's step size.
