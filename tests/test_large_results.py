@@ -32,8 +32,13 @@ def large_results(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["table --format json", "report --no-clips"])
-def test_a_million_trials_take_ten_seconds_and_two_gigabytes(large_results, command, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("table --format json", '_n": 28600'), ("report --no-clips", "1,000,000 trials")],
+)
+def test_a_million_trials_take_ten_seconds_and_two_gigabytes(
+    large_results, command, said, tmp_path
+):
     output = tmp_path / "output"
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *command.split(), str(large_results), "-o", str(output)],
@@ -44,4 +49,4 @@ def test_a_million_trials_take_ten_seconds_and_two_gigabytes(large_results, comm
     seconds, memory = map(float, done.stderr.split())
     assert seconds < CPU_SECONDS
     assert memory < BYTES
-    assert "1000000" in output.read_text().replace(",", "")
+    assert said in output.read_text()

@@ -34,11 +34,12 @@ def pairwise_sheets(table: ResultTable, trials: pd.DataFrame) -> list[Sheet]:
     """
     finished = trials[trials["status"] == "ok"]
     planners = [column for column in table.columns if not column.bound]
+    outcomes = finished[["task_id", "horizon", "planner_label", "success"]]
     groups = {
-        f"H={row.horizon}": finished[finished["horizon"] == row.horizon] for row in table.rows
+        f"H={row.horizon}": outcomes[outcomes["horizon"] == row.horizon] for row in table.rows
     }
     if len(groups) > 1:
-        groups["all horizons"] = finished
+        groups["all horizons"] = outcomes
     sheets = []
     for title, group in groups.items():
         duels = _duels(planners, group)
