@@ -105,6 +105,8 @@ def report(
     from grasp_bench.report.rows import build_table
     from grasp_bench.results import write_atomically
 
+    if output.is_dir():
+        raise UserError(f"'{output}' is a folder: name a file, such as {output / 'report.html'}")
     trials = read_trials(results)
     table = build_table(trials)
     shown: list[Clip] = []

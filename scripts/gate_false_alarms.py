@@ -3,8 +3,9 @@
     python scripts/gate_false_alarms.py --reruns 20 --trials 16
 
 Every sweep draws other random numbers, which no change of the code could do more of, and is
-held against results/regression. Exits with 1 if any is called a regression. `--set
-grasp.sync=none` shows the reverse: a planner broken on purpose, caught every time.
+held against results/regression. Exits with 1 if any is called a regression. `--seed 0` runs the
+stored sweep itself again and again. `--set grasp.sync=none` shows the reverse: a planner broken
+on purpose, caught every time.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reruns", type=int, default=20)
     parser.add_argument("--trials", type=int, default=48)
+    parser.add_argument("--seed", type=int, help="of every re-run; by default each has its own")
     parser.add_argument("--set", action="append", default=[], metavar="PLANNER.KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("results/gate"))
     options = parser.parse_args()
     sweep = [*regression_sweep(), "--trials", str(options.trials)]
     sweep += [part for change in options.set for part in ("--set", change)]
     alarms = 0
-    for seed in range(1, options.reruns + 1):
-        out = options.out / str(seed)
+    for rerun in range(1, options.reruns + 1):
+        seed = rerun if options.seed is None else options.seed
+        out = options.out / str(rerun)
         run([*sweep, "--seed", str(seed), "--out", str(out)]).check_returncode()
         compared = run([sweep[0], "compare", str(BASE), str(out)])
         alarms += compared.returncode == 1
-        print(f"seed {seed}: {(compared.stdout or compared.stderr).splitlines()[-1]}", flush=True)
+        verdict = (compared.stdout or compared.stderr).splitlines()[-1]
+        print(f"{rerun}, seed {seed}: {verdict}", flush=True)
     print(f"{alarms} of {options.reruns} runs called worse")
     return 1 if alarms else 0
 

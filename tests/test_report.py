@@ -211,6 +211,11 @@ def test_a_report_without_its_weights_says_how_to_go_on(refused, planned):
     assert "--no-clips leaves the clips out" in refused("report", planned)
 
 
+def test_a_report_is_a_file(refused, planned, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert "'folder' is a folder: name a file" in refused("report", planned, "-o", "folder")
+
+
 def test_a_browser_shows_the_page_without_a_word_of_complaint(cli, planned, tmp_path):
     chromium = shutil.which("chromium")
     if chromium is None:
