@@ -13,6 +13,11 @@ PLANNERS = {
     "gd": {"optimiser": "adam", "lr": "0.2"},
     "latco": {},
     "grasp": {"sync_every": "5", "yield_every": "5"},
+    "gd-adam": {},
+    "icem": {"samples": "16", "elites": "4"},
+    "mppi": {"samples": "16"},
+    "grad-cem": {"samples": "4", "elites": "2"},
+    "latco-gn": {},
     "random": {},
     "demo": {},
 }
@@ -44,7 +49,7 @@ def test_every_planners_plan_comes_back_bit_for_bit(run, responsive_checkpoint, 
     assert again.verdict.success == row["blind_success"]
     assert again.verdict.block_distance == row["blind_block_distance"]
     steps = trial.task.horizon // trial.problem.model.frameskip
-    if planner in ("latco", "grasp"):
+    if planner in ("latco", "grasp", "latco-gn"):
         assert again.virtual_states.shape == (steps - 1, *trial.problem.model.latent_shape)
     else:
         assert again.virtual_states is None
