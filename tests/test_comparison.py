@@ -163,6 +163,16 @@ def test_another_configuration_stands_for_the_only_one_of_its_planner(run):
     assert "GRASP ran with other settings: sync gd to none." in comparison.notes
 
 
+def test_an_option_younger_than_the_base_counts_once_it_is_used(run):
+    base = run({"grasp": solved(30)}, planner_config=json.dumps({"sync": "gd"}))
+    young = {"noise_on": "states", "sync": "gd"}
+    unused = compare(base, run({"grasp": solved(30)}, planner_config=json.dumps(young)))
+    assert not any("other settings" in note for note in unused.notes)
+    label, young = "grasp[noise_on=actions]", young | {"noise_on": "actions"}
+    used = compare(base, run({label: solved(30)}, planner_config=json.dumps(young)))
+    assert "GRASP ran with other settings: noise_on unset to actions." in used.notes
+
+
 def test_which_of_two_configurations_is_meant_is_never_guessed(run):
     base = run({"grasp": solved(30), "cem": solved(3)})
     new = run({"grasp[a=1]": solved(5), "grasp[a=2]": solved(5), "cem": solved(3)})

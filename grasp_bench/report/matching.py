@@ -103,10 +103,12 @@ def differences(base: pd.DataFrame, new: pd.DataFrame, matches: list[Match]) -> 
         old, now = (
             json.loads(frame["planner_config"].iloc[0]) for frame in (match.base, match.new)
         )
+        # An option younger than the base stands at its default unless the label names it.
+        label = str(match.new["planner_label"].iloc[0])
         changed = [
             f"{key} {old.get(key, 'unset')} to {now.get(key, 'unset')}"
             for key in sorted(old.keys() | now.keys())
-            if old.get(key) != now.get(key)
+            if old.get(key) != now.get(key) and (key in old or f"{key}=" in label)
         ]
         if changed:
             yield f"{match.title} ran with other settings: {', '.join(changed)}."
