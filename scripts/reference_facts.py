@@ -14,7 +14,7 @@ from pathlib import Path
 from grasp_bench.results import read_results
 from grasp_bench.stats import mcnemar_p_value
 
-PLANNERS = ("cem", "gd", "latco", "grasp")
+PLANNERS = ("cem", "gd", "latco", "grasp", "grasp-plus")
 
 
 def main() -> None:

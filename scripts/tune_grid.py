@@ -9,6 +9,7 @@ a draw goes to the default.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -48,17 +49,27 @@ GRID: dict[str, list[dict[str, str]]] = {
         {"sync_every": "25", "gd_steps": "20"},
         {"sync_every": "10", "gd_steps": "20", "action_lr": "0.002"},
     ],
+    "grasp-plus": [
+        {},
+        {"samples": "32"},
+        {"samples": "128", "elites": "16"},
+        {"refine_steps": "2"},
+        {"temperature": "1"},
+    ],
 }
 
 
 def main() -> int:
-    for settings in zip(*GRID.values(), strict=True):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--planners", default=",".join(GRID), help="by default all")
+    chosen = parser.parse_args().planners.split(",")
+    for settings in zip(*(GRID[planner] for planner in chosen), strict=True):
         command = [
-            *(sys.executable, "-m", "grasp_bench", "sweep", "--planners", ",".join(GRID)),
+            *(sys.executable, "-m", "grasp_bench", "sweep", "--planners", ",".join(chosen)),
             *("--horizons", str(HORIZON), "--trials", str(TRIALS), "--budget", str(BUDGET)),
             *("--tasks", "tune", "--out", str(OUT)),
         ]
-        for planner, overrides in zip(GRID, settings, strict=True):
+        for planner, overrides in zip(chosen, settings, strict=True):
             for key, value in overrides.items():
                 command += ["--set", f"{planner}.{key}={value}"]
         if code := subprocess.run(command, check=False).returncode:
