@@ -14,13 +14,15 @@ SMOKE := results/smoke
 # One thread a process: planning is batch 1, and two threads on a busy core only wait.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env test test-slow lint types reproduce reproduce-smoke regression regression-baseline clean
+.PHONY: help env test test-slow lint types reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
 	@echo "make test             environment, lint, types, tests (under 10 minutes)"
 	@echo "make test-slow        the tests that take minutes each"
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size)"
+	@echo "make short            the same at H = 10, 20, 30"
+	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch for the other model"
 	@echo "make regression       a deterministic sweep compared with the stored one"
 	@echo "make regression-baseline  store a new one, after a change that is meant"
 
@@ -47,17 +49,11 @@ test-slow: env
 
 # The paper's table. Stopping it is safe: the same command goes on where it was.
 SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL)
-PLANNERS := cem,gd,latco,grasp,grasp-plus
-BOUNDS := zero,random,demo
-# The best of five settings per planner on 16 tuning tasks: scripts/tune_grid.py.
-TUNED := --set cem.samples=100 --set cem.elites=10 --set gd.optimiser=adam --set gd.lr=0.2 \
-	--set grasp.sync_every=10 --set grasp.gd_steps=20 --set grasp.action_lr=0.002
 
 reproduce: env
 	@echo "5 planners x 5 horizons x $(TRIALS) tasks, at most $(BUDGET) planner seconds each:"
 	@echo "expect up to $$(( 25 * $(TRIALS) * $(BUDGET) / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
-	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) $(TUNED) --horizons 40,50,60,70,80 \
-		--trials $(TRIALS) --budget $(BUDGET) --out $(OUT)
+	$(SWEEP) --preset paper --trials $(TRIALS) --budget $(BUDGET) --out $(OUT)
 	$(BIN)/grasp-bench table $(OUT) --intervals --format markdown -o $(OUT)/table.md
 	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
 	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
@@ -68,10 +64,20 @@ reproduce: env
 
 reproduce-smoke: env
 	@echo "5 planners x 2 horizons x 8 tasks, at most 5 planner seconds each: about 3 minutes."
-	$(SWEEP) --planners $(PLANNERS),$(BOUNDS) $(TUNED) --horizons 40,80 --trials 8 --budget 5 --out $(SMOKE)
+	$(SWEEP) --preset paper --horizons 40,80 --trials 8 --budget 5 --out $(SMOKE)
+
+# Horizons at which the paper's planners are about equal.
+short: env
+	$(SWEEP) --preset short --trials $(TRIALS) --budget $(BUDGET) --out results/short-$(MODEL)
+	$(BIN)/grasp-bench table results/short-$(MODEL) --intervals
+
+# GRASP as published against itself with one thing changed.
+ablation: env
+	$(SWEEP) --preset ablation --trials $(TRIALS) --budget $(BUDGET) --out results/ablation-$(MODEL)
+	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation
 
 # Counted in candidates instead of seconds, so that machines agree.
-REGRESSION_SWEEP := $(SWEEP) --planners $(PLANNERS),demo $(TUNED) --horizons 40 --trials 48 \
+REGRESSION_SWEEP := $(SWEEP) --preset regression --trials 48 \
 	--clock iterations --budget 8 --stop never
 
 regression: env

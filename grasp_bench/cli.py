@@ -20,7 +20,7 @@ from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, finetune, tasks_app, train, train_prior
 from grasp_bench.errors import UserError
 from grasp_bench.report import console
-from grasp_bench.request import Request, parse_horizons, parse_overrides, parse_planners
+from grasp_bench.request import Request, choose_sweep, parse_overrides
 from grasp_bench.seeds import TaskSplit
 from grasp_bench.settings import ClockKind, Protocol, StopRule
 
@@ -97,7 +97,7 @@ def run(
     """Run one planner at one horizon; a line per trial. The same command goes on after a stop."""
     _launch(
         Request(
-            planners={planner: parse_overrides(overrides or [])},
+            planners=[(planner, parse_overrides(overrides or []))],
             horizons=[horizon],
             trials=trials,
             tasks=tasks,
@@ -121,8 +121,14 @@ def run(
 
 @app.command()
 def sweep(
-    planners: Annotated[str, typer.Option(help="Names, separated by commas.")],
-    horizons: Annotated[str, typer.Option(help="Environment steps, separated by commas.")],
+    planners: Annotated[str | None, typer.Option(help="Names, separated by commas.")] = None,
+    horizons: Annotated[
+        str | None, typer.Option(help="Environment steps, separated by commas.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="paper, short, ablation or regression, in the place of --planners."),
+    ] = None,
     trials: Trials = 50,
     overrides: Annotated[
         list[str] | None,
@@ -144,10 +150,11 @@ def sweep(
     out: Out = None,
 ) -> None:
     """Run planners x horizons. The same command goes on after a stop."""
+    chosen, chosen_horizons = choose_sweep(preset, planners, horizons, overrides or [])
     _launch(
         Request(
-            planners=parse_planners(planners, overrides or []),
-            horizons=parse_horizons(horizons),
+            planners=chosen,
+            horizons=chosen_horizons,
             trials=trials,
             tasks=tasks,
             model=model,

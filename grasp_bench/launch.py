@@ -40,7 +40,7 @@ def launch(request: Request, console: Console) -> int:
     Raises:
         UserError: something about the request is wrong. Nothing has been computed then.
     """
-    planners = [planner_spec(name, overrides) for name, overrides in request.planners.items()]
+    planners = [planner_spec(name, overrides) for name, overrides in request.planners]
     workers = _workers(request)
     loaded = load_model(request.model, request.device)
     for horizon in request.horizons:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from grasp_bench.errors import UserError
+from grasp_bench.presets import Configuration, get_preset
 from grasp_bench.seeds import TaskSplit
 from grasp_bench.settings import ClockKind, Protocol, StopRule
 
@@ -16,7 +17,7 @@ class Request:
     """A run or a sweep, as asked for; None where a default depends on the rest.
 
     Attributes:
-        planners: hyperparameters to override, by planner.
+        planners: names, each with the hyperparameters to override; a name may come twice.
         horizons: environment steps.
         trials: tasks per horizon, the first N of the set.
         model: name of a world model, or path of its checkpoint.
@@ -26,7 +27,7 @@ class Request:
         line_per_trial: print one line for every trial.
     """
 
-    planners: Mapping[str, Mapping[str, str]]
+    planners: Sequence[Configuration]
     horizons: list[int]
     trials: int
     tasks: TaskSplit
@@ -87,13 +88,42 @@ def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
     return overrides
 
 
-def parse_planners(names: str, settings: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Planners separated by commas, with the `planner.key=value` that are theirs.
+def choose_sweep(
+    preset: str | None, planners: str | None, horizons: str | None, settings: Iterable[str]
+) -> tuple[list[Configuration], list[int]]:
+    """Planners and horizons of a sweep: a preset's, or as given.
+
+    Args:
+        preset: its name.
+        planners: names separated by commas, in the place of a preset.
+        horizons: whole numbers separated by commas; they may replace a preset's.
+        settings: `planner.key=value`, on top of what a preset sets.
+
+    Raises:
+        UserError: neither or both of preset and planners, or a text of another form.
+    """
+    if (preset is None) == (planners is None):
+        raise UserError("a sweep needs either --planners or --preset")
+    if preset is None and horizons is None:
+        raise UserError("a sweep of --planners needs --horizons")
+    if preset is not None:
+        chosen = get_preset(preset)
+        configurations, default = chosen.configurations, list(chosen.horizons)
+    else:
+        configurations, default = [(name, {}) for name in parse_names(planners or "")], []
+    overridden = with_settings(configurations, settings)
+    return overridden, default if horizons is None else parse_horizons(horizons)
+
+
+def with_settings(
+    configurations: Sequence[Configuration], settings: Iterable[str]
+) -> list[Configuration]:
+    """Configurations with the `planner.key=value` that are theirs.
 
     Raises:
         UserError: a setting is not of that form, or names a planner that is not there.
     """
-    planners: dict[str, dict[str, str]] = {name: {} for name in parse_names(names)}
+    planners: dict[str, dict[str, str]] = {name: {} for name, _ in configurations}
     for key, value in parse_overrides(settings).items():
         name, _, parameter = key.partition(".")
         if name not in planners or not parameter:
@@ -102,4 +132,4 @@ def parse_planners(names: str, settings: Iterable[str]) -> dict[str, dict[str, s
                 f"{', '.join(planners)}"
             )
         planners[name][parameter] = value
-    return planners
+    return [(name, {**own, **planners[name]}) for name, own in configurations]

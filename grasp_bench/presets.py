@@ -1,0 +1,66 @@
+"""Sweeps with a name: which planners, with which settings, at which horizons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grasp_bench.errors import UserError
+from grasp_bench.registry import did_you_mean
+
+Configuration = tuple[str, Mapping[str, str]]
+
+# The best of five settings per planner on 16 tuning tasks: docs/tuning.md.
+TUNED: list[Configuration] = [
+    ("cem", {"samples": "100", "elites": "10"}),
+    ("gd", {"optimiser": "adam", "lr": "0.2"}),
+    ("latco", {}),
+    ("grasp", {"sync_every": "10", "gd_steps": "20", "action_lr": "0.002"}),
+    ("grasp-plus", {}),
+]
+_BOUNDS: list[Configuration] = [("zero", {}), ("random", {}), ("demo", {})]
+# Each differs from GRASP as published in one thing.
+_ABLATION: list[dict[str, str]] = [
+    {},
+    {"stop_state_gradient": "false"},
+    {"state_noise": "0"},
+    {"state_noise": "0.05"},
+    {"noise_on": "actions"},
+    {"dense_goal": "false"},
+    {"sync": "none"},
+    {"sync": "cem"},
+    {"sync_every": "10"},
+    {"sync_every": "100"},
+]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A sweep.
+
+    Attributes:
+        configurations: planners by name, with the hyperparameters that are set.
+        horizons: environment steps.
+    """
+
+    configurations: Sequence[Configuration]
+    horizons: Sequence[int]
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset([*TUNED, *_BOUNDS], [40, 50, 60, 70, 80]),
+    "short": Preset([*TUNED, *_BOUNDS], [10, 20, 30]),
+    "ablation": Preset([("grasp", changes) for changes in _ABLATION], [40, 80]),
+    "regression": Preset([*TUNED, ("demo", {})], [40]),
+}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UserError: no such preset.
+    """
+    if name not in PRESETS:
+        raise UserError(f"unknown preset '{name}': {did_you_mean(name, PRESETS)}")
+    return PRESETS[name]
