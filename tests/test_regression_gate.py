@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from grasp_bench.columns import SETTINGS
+from grasp_bench.recreate import row_of
 from grasp_bench.report.comparison import compare
 from grasp_bench.report.comparison_text import sentences
 from grasp_bench.results import read_results, write_rows
@@ -28,9 +29,9 @@ def rerun(stored, tmp_path):
     """Runs the first of these trials again, with other settings or hyperparameters."""
 
     def rerun(tasks, hyperparameters=None, **settings):
-        row = stored.iloc[0]
+        row = row_of(stored, 0)
         recorded = {column.name: row[column.name] for column in SETTINGS} | settings
-        chosen = RunSettings(**(recorded | {"max_iterations": None}))
+        chosen = RunSettings(**recorded)
         spec = planner_spec("grasp", json.loads(row["planner_config"]) | (hyperparameters or {}))
         assignment = Assignment(chosen.model, chosen, workers=1)
         rows = [
