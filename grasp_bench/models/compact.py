@@ -12,6 +12,7 @@ from envs.pusht import WORKSPACE
 from grasp_bench.models.encoder import IMAGE_SIZE, KeypointEncoder
 from grasp_bench.models.ensemble import ensemble_of
 from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.residual import ResidualPredictor
 
 DECODER_SCALE = 64.0  # px; brings the decoder's inputs near one
 
@@ -47,33 +48,6 @@ class CompactConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain data for the checkpoint's card."""
         return asdict(self)
-
-
-class ResidualPredictor(nn.Module):
-    """F(z, a) = z + MLP(z, a), on [..., D] and [..., A]."""
-
-    def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
-        super().__init__()
-        self.enter = nn.Linear(latent + action, width)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
-            )
-            for _ in range(blocks)
-        )
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, latent))
-        final = self.leave[-1]
-        assert isinstance(final, nn.Linear)
-        nn.init.zeros_(final.weight)
-        nn.init.zeros_(final.bias)
-
-    def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """The next latent [..., D]."""
-        hidden = self.enter(torch.cat([state, action], dim=-1))
-        for block in self.blocks:
-            hidden = hidden + block(hidden)
-        change: Tensor = self.leave(hidden)
-        return state + change
 
 
 class PictureDecoder(nn.Module):

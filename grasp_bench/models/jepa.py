@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.compact import ResidualPredictor
 from grasp_bench.models.encoder import as_input
 from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.residual import ResidualPredictor
 from grasp_bench.models.vision import CELL, PatchEncoder
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from envs.pusht import ACTION_DIM
 from grasp_bench.errors import UserError
@@ -34,6 +35,24 @@ class LatentConfig(Protocol):
         ...
 
 
+class _SquaredDistance(torch.autograd.Function):
+    """`LatentWorldModel.distance`, with its derivative in as few operations as it takes."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, goal: Tensor, model: LatentWorldModel) -> Tensor:
+        ctx.error = error = state - goal
+        ctx.shapes, ctx.part_sizes = (state.shape, goal.shape), model.part_sizes
+        return model.mean_parts(error * error)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        slope = (ctx.error + ctx.error).mul_(gradient[..., None] / ctx.part_sizes)
+        by_state = slope.sum_to_size(ctx.shapes[0]) if ctx.needs_input_grad[0] else None
+        by_goal = slope.sum_to_size(ctx.shapes[1]).neg() if ctx.needs_input_grad[1] else None
+        return by_state, by_goal, None
+
+
 class LatentWorldModel(nn.Module, ABC):
     """A world model on visual features of a picture beside proprioception.
 
@@ -57,6 +76,7 @@ class LatentWorldModel(nn.Module, ABC):
     visual_std: Tensor
     proprio_mean: Tensor
     proprio_std: Tensor
+    part_sizes: Tensor
 
     def __init__(self, config: LatentConfig, visual_dim: int) -> None:
         super().__init__()
@@ -75,6 +95,8 @@ class LatentWorldModel(nn.Module, ABC):
         ):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
+        sizes = torch.tensor([visual_dim] * visual_dim + [PROPRIO_DIM] * PROPRIO_DIM)
+        self.register_buffer("part_sizes", sizes.float(), persistent=False)
 
     @property
     def prior(self) -> ActionPrior | None:
@@ -126,7 +148,8 @@ class LatentWorldModel(nn.Module, ABC):
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Mean squared visual error plus mean squared proprioceptive error, [...]."""
-        return self.mean_parts((state - goal) ** 2)
+        split: Tensor = _SquaredDistance.apply(state, goal, self)  # type: ignore[no-untyped-call]
+        return split
 
     def mean_parts(self, errors: Tensor) -> Tensor:
         """The mean of errors [..., D] over the visual part plus that over the rest, [...]."""

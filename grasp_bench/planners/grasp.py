@@ -17,6 +17,26 @@ from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
 @dataclass(frozen=True)
+class Descent:
+    """The variables of one run, changed in place, and their optimisers.
+
+    Attributes:
+        states: [B, T - 1, *Z] virtual states s_1 .. s_{T-1}.
+        actions: [B, T, A].
+    """
+
+    states: Tensor
+    actions: Tensor
+    by_state: Adam
+    by_action: Adam
+
+    def reset(self) -> None:
+        """Lets the optimisers start afresh."""
+        self.by_state.reset()
+        self.by_action.reset()
+
+
+@dataclass(frozen=True)
 class GRASP:
     """Noisy descent on virtual states and actions, all T transitions in one model call.
 
@@ -94,25 +114,34 @@ class GRASP:
         return restarts(lambda: self._run(problem, noise))
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        path = self.start(problem, noise)
+        for iteration in range(1, self.iterations + 1):
+            progress = (iteration - 1) % self.sync_every / max(self.sync_every - 1, 1)
+            self.descend(problem, path, noise, progress)
+            synced = self.sync != "none" and iteration % self.sync_every == 0
+            if synced:
+                self._synchronise(problem, path.actions, noise)
+                path.reset()
+            if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
+                yield evaluated(problem, path.actions, iteration, path.states)
+
+    def start(self, problem: Problem, noise: NoiseStreams) -> Descent:
+        """The first states and actions of a run."""
         states = straight_line(problem)
         states += self.initial_noise * noise.normal(*states.shape[1:], like=states)
         actions = states.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
-        adam_states, adam_actions = Adam(states, self.state_lr), Adam(actions, self.action_lr)
-        shaken = states if self.noise_on == "states" else actions
-        for iteration in range(1, self.iterations + 1):
-            progress = (iteration - 1) % self.sync_every / max(self.sync_every - 1, 1)
-            by_state, by_action = self.gradients(problem, states, actions, progress)
-            adam_states.step(by_state)
-            adam_actions.step(by_action)
-            sigma = annealed(self.state_noise, self.final_noise, progress)
-            shaken.add_(noise.normal(*shaken.shape[1:], like=shaken), alpha=sigma)
-            synced = self.sync != "none" and iteration % self.sync_every == 0
-            if synced:
-                self._synchronise(problem, actions, noise)
-                adam_states.reset()
-                adam_actions.reset()
-            if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
-                yield evaluated(problem, actions, iteration, states)
+        return Descent(states, actions, Adam(states, self.state_lr), Adam(actions, self.action_lr))
+
+    def descend(
+        self, problem: Problem, path: Descent, noise: NoiseStreams, progress: float = 0.0
+    ) -> None:
+        """One iteration, a share `progress` of the way through the sync phase."""
+        by_state, by_action = self.gradients(problem, path.states, path.actions, progress)
+        path.by_state.step(by_state)
+        path.by_action.step(by_action)
+        shaken = path.states if self.noise_on == "states" else path.actions
+        sigma = annealed(self.state_noise, self.final_noise, progress)
+        shaken.add_(noise.normal(*shaken.shape[1:], like=shaken), alpha=sigma)
 
     def gradients(
         self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
@@ -120,8 +149,9 @@ class GRASP:
         """∂L/∂s [B, T - 1, *Z] and ∂L/∂a [B, T, A] of every problem's own loss."""
         with torch.enable_grad():
             path, plan = variable(states), variable(actions)
-            loss = self.loss(problem, path, plan, progress)
-            by_state, by_action = torch.autograd.grad(loss.sum(), (path, plan))
+            errors = self.errors(problem, path, plan)
+            weights = self._weights(errors, progress).expand_as(errors)
+            by_state, by_action = torch.autograd.grad(errors, (path, plan), weights)
         return by_state, by_action
 
     def loss(
@@ -131,16 +161,26 @@ class GRASP:
 
         `progress` through the sync phase, 0 to 1, decides the goal weight.
         """
-        model, goal = problem.model, problem.goal[:, None]
-        path = torch.cat([problem.start[:, None], states, goal], dim=1)
-        origins = path[:, :-1].detach() if self.stop_state_gradient else path[:, :-1]
-        reached = model.step(origins, actions)
-        dynamics = model.distance(reached, path[:, 1:])
-        if not self.dense_goal:
-            return dynamics.sum(dim=1)
-        attraction = model.distance(reached, goal.expand_as(reached))
+        errors = self.errors(problem, states, actions)
+        return (self._weights(errors, progress) * errors).sum(dim=0).sum(dim=1)
+
+    def errors(self, problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
+        """‖F(s_t, a_t) - s_{t+1}‖², [1, B, T], and with the dense goal term ‖F(s_t, a_t) - g‖² too.
+
+        The first dimension is then 2. All transitions are one call of the model, all
+        distances one as well.
+        """
+        start, goal = problem.start[:, None], problem.goal[:, None]
+        inputs = states.detach() if self.stop_state_gradient else states
+        reached = problem.model.step(torch.cat([start, inputs], dim=1), actions)
+        successors = torch.cat([states, goal], dim=1)
+        targets = [successors, goal.expand_as(successors)] if self.dense_goal else [successors]
+        return problem.model.distance(reached, torch.stack(targets))
+
+    def _weights(self, errors: Tensor, progress: float) -> Tensor:
+        """What each kind of error counts in L, [1 or 2, 1, 1]."""
         gamma = annealed(self.goal_weight, self.final_goal_weight, progress)
-        return (dynamics + gamma * attraction).sum(dim=1)
+        return errors.new_tensor([1.0, gamma][: len(errors)])[:, None, None]
 
     def _synchronise(self, problem: Problem, actions: Tensor, noise: NoiseStreams) -> None:
         """Lowers ‖s_T(a) - g‖² by changing the actions in place."""

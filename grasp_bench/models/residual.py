@@ -1,0 +1,175 @@
+"""The residual predictor, and its form for planning: weights that no longer change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+# From as many rows on a product with transposed weights rounds as one without, and is faster.
+WIDE_ROWS = 16
+
+
+class ResidualPredictor(nn.Module):
+    """F(z, a) = z + MLP(z, a), on [..., D] and [..., A].
+
+    Once its parameters need no gradient, a step is one node of the autograd graph. Its
+    numbers are the same; it differentiates what is asked for and no weight, only once.
+    """
+
+    def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(latent + action, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+            )
+            for _ in range(blocks)
+        )
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, latent))
+        final = self.leave[-1]
+        assert isinstance(final, nn.Linear)
+        nn.init.zeros_(final.weight)
+        nn.init.zeros_(final.bias)
+        self._frozen: _Frozen | None = None
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """The next latent [..., D]."""
+        if self._is_frozen():
+            following: Tensor = _FrozenStep.apply(state, action, self._frozen)  # type: ignore[no-untyped-call]
+            return following
+        hidden = self.enter(torch.cat([state, action], dim=-1))
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        change: Tensor = self.leave(hidden)
+        return state + change
+
+    def _is_frozen(self) -> bool:
+        """Whether no parameter needs a gradient; brings the form for planning up to date."""
+        if self.enter.weight.requires_grad:
+            self._frozen = None
+            return False
+        if self._frozen is None or not self._frozen.is_current():
+            parameters = list(self.parameters())
+            if any(parameter.requires_grad for parameter in parameters):
+                return False
+            self._frozen = _Frozen.of(self, parameters)
+        return True
+
+
+class _Linear:
+    """Weights of a linear layer, [out, in], and their transpose in memory as it is read."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.weight, self.bias = layer.weight.detach(), layer.bias.detach()
+        self._transposed = self.weight.t().contiguous()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if len(rows) < WIDE_ROWS:
+            return nn.functional.linear(rows, self.weight, self.bias)
+        return torch.addmm(self.bias, rows, self._transposed)
+
+
+class _LayerNorm:
+    """A layer norm and its derivative with respect to the input."""
+
+    def __init__(self, layer: nn.LayerNorm) -> None:
+        self._shape, self._eps = list(layer.normalized_shape), layer.eps
+        self._weight, self._bias = layer.weight.detach(), layer.bias.detach()
+
+    def __call__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The norm, and the mean and inverse deviation that `backward` asks for."""
+        normed: tuple[Tensor, Tensor, Tensor] = torch.native_layer_norm(
+            rows, self._shape, self._weight, self._bias, self._eps
+        )
+        return normed
+
+    def backward(self, gradient: Tensor, rows: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+        by_rows: Tensor = torch.ops.aten.native_layer_norm_backward(
+            gradient, rows, self._shape, mean, inverse, self._weight, self._bias,
+            [True, False, False],
+        )[0]  # fmt: skip
+        return by_rows
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """The layers of a predictor, their weights laid out for products of many rows."""
+
+    enter: _Linear
+    enter_action: Tensor  # the columns of `enter.weight` that take the action
+    blocks: list[tuple[_LayerNorm, _Linear, _Linear]]
+    last_norm: _LayerNorm
+    leave: _Linear
+    parameters: list[nn.Parameter]
+    versions: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, predictor: ResidualPredictor, parameters: list[nn.Parameter]) -> _Frozen:
+        layers: list[Any] = [*predictor.blocks, predictor.leave]
+        *blocks, leave = layers
+        last, enter = _Linear(leave[2]), _Linear(predictor.enter)
+        return cls(
+            enter=enter,
+            enter_action=enter.weight[:, len(last.weight) :].contiguous(),
+            blocks=[(_LayerNorm(b[0]), _Linear(b[1]), _Linear(b[3])) for b in blocks],
+            last_norm=_LayerNorm(leave[0]),
+            leave=last,
+            parameters=parameters,
+            versions=_versions(parameters),
+        )
+
+    def is_current(self) -> bool:
+        """Whether the parameters are still those, unchanged and without gradients."""
+        return self.versions == _versions(self.parameters) and not any(
+            parameter.requires_grad for parameter in self.parameters
+        )
+
+
+def _versions(parameters: list[nn.Parameter]) -> list[tuple[int, int]]:
+    return [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+
+
+class _FrozenStep(torch.autograd.Function):
+    """`ResidualPredictor.forward` and its derivatives with respect to state and action."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, action: Tensor, frozen: _Frozen) -> Tensor:
+        inputs = torch.cat([state, action], dim=-1)
+        hidden = frozen.enter(inputs.reshape(-1, inputs.shape[-1]))
+        tape = []
+        for norm, widen, narrow in frozen.blocks:
+            normed, mean, inverse = norm(hidden)
+            middle = widen(normed)
+            tape.append((hidden, mean, inverse, middle))
+            hidden = narrow(nn.functional.silu(middle)).add_(hidden)
+        normed, mean, inverse = frozen.last_norm(hidden)
+        tape.append((hidden, mean, inverse, normed))
+        change = frozen.leave(nn.functional.silu(normed))
+        ctx.frozen, ctx.tape, ctx.shapes = frozen, tape, (state.shape, action.shape)
+        return state + change.reshape(state.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        frozen, (state_shape, action_shape) = ctx.frozen, ctx.shapes
+        *tape, (hidden, mean, inverse, normed) = ctx.tape
+        silu_backward = torch.ops.aten.silu_backward
+        by_change = gradient.reshape(-1, gradient.shape[-1])
+        by_normed = silu_backward(by_change @ frozen.leave.weight, normed)
+        by_hidden = frozen.last_norm.backward(by_normed, hidden, mean, inverse)
+        for (norm, widen, narrow), (hidden, mean, inverse, middle) in zip(
+            reversed(frozen.blocks), reversed(tape), strict=True
+        ):
+            by_middle = silu_backward(by_hidden @ narrow.weight, middle)
+            by_block = norm.backward(by_middle @ widen.weight, hidden, mean, inverse)
+            by_hidden = by_block.add_(by_hidden)
+        if not ctx.needs_input_grad[0] and len(by_hidden) >= WIDE_ROWS:
+            return None, (by_hidden @ frozen.enter_action).reshape(action_shape), None
+        by_inputs = by_hidden @ frozen.enter.weight
+        by_state, by_action = by_inputs.split([state_shape[-1], action_shape[-1]], dim=-1)
+        whole = gradient + by_state.reshape(state_shape) if ctx.needs_input_grad[0] else None
+        return whole, by_action.reshape(action_shape), None
