@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from grasp_bench.cli_bench import bench
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import play, replay, report
 from grasp_bench.cli_models import models_app
@@ -186,6 +187,7 @@ app.command()(finetune)
 app.command()(train_prior)
 app.command()(replay)
 app.command()(play)
+app.command()(bench)
 app.add_typer(results_app, name="results")
 app.command()(report)
 app.command()(table)

@@ -44,6 +44,18 @@ def model_rows(results: Paths, output: Output = Path("model-rows")) -> None:
     _of_results("model-rows", results, output)
 
 
+@figure_app.command("bench")
+def of_bench(
+    results: Annotated[Path, typer.Argument(help="What `grasp-bench bench` wrote.")],
+    output: Output = Path("bench"),
+) -> None:
+    """How fast planners are: against their floor, over T and over the batch."""
+    from grasp_bench.speed.figure import draw_speed
+    from grasp_bench.speed.rows import read_speed
+
+    _write(draw_speed(read_speed(results)), output, "bench", results)
+
+
 def _of_results(kind: str, results: list[Path], output: Path) -> None:
     from grasp_bench.report.figures import FIGURE_COLUMNS, RESULT_FIGURES
     from grasp_bench.report.figures.drawing import figure_files
