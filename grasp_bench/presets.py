@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grasp_bench.errors import UserError
-from grasp_bench.registry import did_you_mean
 
 Configuration = tuple[str, Mapping[str, str]]
 
@@ -61,6 +60,8 @@ def get_preset(name: str) -> Preset:
     Raises:
         UserError: no such preset.
     """
+    from grasp_bench.registry import did_you_mean
+
     if name not in PRESETS:
         raise UserError(f"unknown preset '{name}': {did_you_mean(name, PRESETS)}")
     return PRESETS[name]
