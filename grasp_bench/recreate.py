@@ -86,6 +86,8 @@ class PlannedAgain:
 def find_trial(trials: pd.DataFrame, pattern: str) -> Row:
     """The one row whose trial key is `pattern` or fits it (`grasp-*-h80-0003`).
 
+    `grasp-*` is the planner of that name where there is one, not grasp-plus as well.
+
     Raises:
         UserError: no trial fits, or several do.
     """
@@ -93,6 +95,10 @@ def find_trial(trials: pd.DataFrame, pattern: str) -> Row:
     fitting = keys.index[[key == pattern or fnmatchcase(key, pattern) for key in keys]]
     if len(fitting) == 0:
         raise UserError(f"no trial '{pattern}' in these results: {did_you_mean(pattern, keys[:9])}")
+    if len(fitting) > 1:
+        planners = trials["planner"][fitting].astype(str)
+        named = fitting[[pattern.startswith(f"{planner}-*") for planner in planners]]
+        fitting = named if len(named) else fitting
     if len(fitting) > 1:
         examples = ", ".join(keys[fitting[:3]])
         raise UserError(f"{len(fitting)} trials fit '{pattern}', such as {examples}: name one")

@@ -112,11 +112,12 @@ def test_rows_without_a_plan_here_are_refused(run, responsive_checkpoint, values
 
 
 def test_trials_are_found_by_key_or_pattern():
-    trials = pd.DataFrame(
-        {"trial_key": ["grasp-1-h80-0003", "grasp-1-h80-0004", "cem[2]-h80-0003"]}
-    )
+    keys = ["grasp-1-h80-0003", "grasp-1-h80-0004", "cem[2]-h80-0003", "grasp-plus-3-h80-0004"]
+    planners = ["grasp", "grasp", "cem", "grasp-plus"]
+    trials = pd.DataFrame({"trial_key": keys, "planner": planners})
     assert find_trial(trials, "grasp-1-h80-0003")["trial_key"] == "grasp-1-h80-0003"
     assert find_trial(trials, "grasp-*-0004")["trial_key"] == "grasp-1-h80-0004"
+    assert find_trial(trials, "grasp-plus-*")["trial_key"] == "grasp-plus-3-h80-0004"
     assert find_trial(trials, "cem[2]-h80-0003")["trial_key"] == "cem[2]-h80-0003"
     with pytest.raises(UserError, match="2 trials fit"):
         find_trial(trials, "grasp-*")
