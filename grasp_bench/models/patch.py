@@ -21,6 +21,12 @@ from grasp_bench.models.vision import (
 WAYPOINTS = 6  # where the predictor expects the agent within a model step, learned
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Zero the weights of a residual branch's last layer, so that it begins as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 @dataclass(frozen=True)
 class PatchConfig:
     """The architecture of a `PatchWorldModel`.
@@ -34,6 +40,7 @@ class PatchConfig:
         width: channels of the predictor.
         blocks: residual blocks of the predictor.
         path_width: hidden width of the predictor's part for agent and action.
+        summaries: heads of attention by which each block hears the whole picture.
         frameskip: environment steps per model step.
         image_size: width of the pictures the encoder takes.
     """
@@ -45,6 +52,7 @@ class PatchConfig:
     width: int = 64
     blocks: int = 6
     path_width: int = 128
+    summaries: int = 4
     frameskip: int = 5
     image_size: int = 64
 
@@ -71,12 +79,34 @@ class PatchConfig:
         return asdict(self)
 
 
+class Summary(nn.Module):
+    """What all tokens hear of the whole picture: attention pooling, then an MLP.
+
+    The block is rigid: how far one of its tokens moves is decided where it is touched.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.Conv2d(width, heads, 1)
+        self.answer = nn.Sequential(
+            nn.Linear(heads * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+        )
+        start_at_zero(self.answer[-1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[N, width, G, G] to [N, width, 1, 1]."""
+        weights = self.attention(features).flatten(2).softmax(-1)
+        pooled = torch.einsum("nhc,nwc->nhw", weights, features.flatten(2))
+        answer: Tensor = self.answer(pooled.flatten(1))
+        return answer[:, :, None, None]
+
+
 class GridPredictor(nn.Module):
     """F(z, a) = z + convolutions over the tokens, told where the agent goes.
 
     Proprioception and action pass an MLP that gives the next proprioception and some
     waypoints. Every token then hears how it lies to the waypoints, so that a push acts
-    where the agent is and nowhere else.
+    where the agent is and nowhere else, and after each block a `Summary` of all tokens.
     """
 
     cells: Tensor
@@ -98,10 +128,11 @@ class GridPredictor(nn.Module):
         )
         self.enter = nn.Conv2d(config.channels, config.width, 3, padding=1)
         self.blocks = nn.ModuleList(residual_block(config.width) for _ in range(config.blocks))
+        self.summaries = nn.ModuleList(
+            Summary(config.width, config.summaries) for _ in range(config.blocks)
+        )
         self.leave = nn.Conv2d(config.width, config.channels, 1)
-        nn.init.zeros_(self.leave.weight)
-        assert self.leave.bias is not None
-        nn.init.zeros_(self.leave.bias)
+        start_at_zero(self.leave)
         # Cell centres in units of standardised positions: the picture spans about 2.5 of them
         # in each direction, which the waypoints can learn exactly.
         centres = ((torch.arange(config.grid) + 0.5) * (2 / config.grid) - 1) * 2.5
@@ -118,8 +149,9 @@ class GridPredictor(nn.Module):
         # [N, D] holds tokens cell by cell, which as [N, C, G, G] is the channels-last order.
         tokens = visual.reshape(-1, self.grid, self.grid, self.channels).permute(0, 3, 1, 2)
         features = self.enter(tokens) + self._placed(proprio, agent[:, PROPRIO_DIM:], heard)
-        for block in self.blocks:
+        for block, summary in zip(self.blocks, self.summaries, strict=True):
             features = features + block(features)
+            features = features + summary(features)
         change = self.leave(features).permute(0, 2, 3, 1).reshape(visual.shape)
         following = torch.cat([visual + change, proprio + agent[:, :PROPRIO_DIM]], dim=-1)
         return following.reshape(*leading, -1)

@@ -72,6 +72,8 @@ class PatchRecipe(Recipe):
             architecture then carries their configuration (`with_dinov2`).
         vision: schedule of the pretraining; with DINOv2, of the decoder alone.
         masking: its objective.
+        refinement: a second schedule of the predictor, on longer rollouts.
+        refined_rollout: its loss; larger errors count more, since most tokens are background.
     """
 
     architecture: PatchConfig = field(default_factory=PatchConfig)
@@ -80,6 +82,8 @@ class PatchRecipe(Recipe):
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
     dynamics: Schedule = Schedule(steps=10_000, batch=48, learning_rate=1e-3, average=0.999)
+    refinement: Schedule = Schedule(steps=12_000, batch=32, learning_rate=1e-3, average=0.999)
+    refined_rollout: DynamicsObjective = DynamicsObjective(unroll=6, huber=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +138,7 @@ RECIPES: dict[str, AnyRecipe] = {
         episodes=500,
         vision=Schedule(steps=60, batch=32, learning_rate=3e-3, warmup=20),
         dynamics=replace(_SMOKE_DYNAMICS, steps=150, batch=16),
+        refinement=replace(_SMOKE_DYNAMICS, steps=50, batch=16),
     ),
     "jepa-smoke": JepaRecipe(
         architecture=JepaConfig(

@@ -160,6 +160,11 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     model.encoder.requires_grad_(False)
     episodes = run.encode(model, recipe.seed)
     stages["dynamics"] = _train_dynamics(model, recipe, episodes, run)
+    windows = [Source(episodes, recipe.refinement.batch)]
+    refined = dynamics_loss(model, windows, recipe.refined_rollout)
+    stages["refinement"] = run.train(
+        "refinement", model.predictor, refined, recipe.refinement, recipe.seed + 2
+    )
     return model, supervision, stages
 
 
