@@ -82,7 +82,7 @@ class PatchRecipe(Recipe):
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
     dynamics: Schedule = Schedule(steps=10_000, batch=48, learning_rate=1e-3, average=0.999)
-    refinement: Schedule = Schedule(steps=12_000, batch=32, learning_rate=1e-3, average=0.999)
+    refinement: Schedule = Schedule(steps=8_000, batch=32, learning_rate=1e-3, average=0.999)
     refined_rollout: DynamicsObjective = DynamicsObjective(unroll=6, huber=1.0)
 
 
