@@ -83,7 +83,9 @@ class PatchRecipe(Recipe):
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
     dynamics: Schedule = Schedule(steps=10_000, batch=48, learning_rate=1e-3, average=0.999)
     refinement: Schedule = Schedule(steps=8_000, batch=32, learning_rate=1e-3, average=0.999)
-    refined_rollout: DynamicsObjective = DynamicsObjective(unroll=6, huber=1.0)
+    refined_rollout: DynamicsObjective = field(
+        default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
