@@ -147,7 +147,10 @@ def test_commands_give_every_trial_once(trials):
     first, second = commands(trials)
     assert "--planners cem,demo --horizons 40 --trials 40" in first
     assert "--planners grasp --set grasp.gd_steps=20 --horizons 40,80 --trials 40" in second
-    assert "--clock wall --budget 5 --stop first-success --batch 1 --seed 0" in first
+    assert (
+        "--clock wall --budget 5 --stop first-success --protocol open-loop --batch 1 --seed 0"
+        in first
+    )
 
 
 def test_two_configurations_of_a_planner_are_two_commands(results):

@@ -4,17 +4,6 @@ from grasp_bench.models.linear import LinearModel
 from grasp_bench.rollout import last_state, rollout
 
 
-class Grid(LinearModel):
-    """Two-dimensional latents [2, 3] around a linear model, as patch features have."""
-
-    def __init__(self, transition, control):
-        super().__init__(transition, control)
-        self.latent_shape = (2, 3)
-
-    def step(self, state, action):
-        return super().step(state.flatten(-2), action).unflatten(-1, (2, 3))
-
-
 def normal(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -30,7 +19,8 @@ def test_states_follow_one_another():
 
 
 def test_samples_of_a_population_begin_at_their_problems_start():
-    model = Grid(0.3 * normal(6, 6), normal(6, 2))
+    # Two-dimensional latents, as patch features have.
+    model = LinearModel(0.3 * normal(6, 6), normal(6, 2), latent_shape=(2, 3))
     start, actions = normal(3, 2, 3), normal(3, 7, 5, 2)
     states = rollout(model, start, actions)
     assert states.shape == (3, 7, 5, 2, 3)
