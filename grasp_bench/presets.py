@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from grasp_bench.errors import UserError
-
 Configuration = tuple[str, Mapping[str, str]]
 
 # The best of five settings per planner on 16 tuning tasks: docs/tuning.md.
-TUNED: list[Configuration] = [
+_TUNED: list[Configuration] = [
     ("cem", {"samples": "100", "elites": "10"}),
     ("gd", {"optimiser": "adam", "lr": "0.2"}),
     ("latco", {}),
@@ -47,10 +45,10 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "paper": Preset([*TUNED, *_BOUNDS], [40, 50, 60, 70, 80]),
-    "short": Preset([*TUNED, *_BOUNDS], [10, 20, 30]),
+    "paper": Preset([*_TUNED, *_BOUNDS], [40, 50, 60, 70, 80]),
+    "short": Preset([*_TUNED, *_BOUNDS], [10, 20, 30]),
     "ablation": Preset([("grasp", changes) for changes in _ABLATION], [40, 80]),
-    "regression": Preset([*TUNED, ("demo", {})], [40]),
+    "regression": Preset([*_TUNED, ("demo", {})], [40]),
 }
 
 
@@ -60,8 +58,6 @@ def get_preset(name: str) -> Preset:
     Raises:
         UserError: no such preset.
     """
-    from grasp_bench.registry import did_you_mean
+    from grasp_bench.registry import find  # it reads package metadata, which --help need not
 
-    if name not in PRESETS:
-        raise UserError(f"unknown preset '{name}': {did_you_mean(name, PRESETS)}")
-    return PRESETS[name]
+    return find("preset", name, PRESETS)

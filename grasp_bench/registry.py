@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -17,6 +17,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+
+
+def find(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """The object of that name.
+
+    Raises:
+        UserError: no such name.
+    """
+    if name not in known:
+        raise UserError(f"unknown {kind} '{name}': {did_you_mean(name, known)}")
+    return known[name]
 
 
 class Registry(Generic[T]):

@@ -1,4 +1,4 @@
-"""GRASP+: plans proposed by a learned prior, branched, refined, and chosen by the model."""
+"""grasp-plus: plans proposed by a learned prior, branched, refined, and chosen by the model."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ import pyarrow as pa
 from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet
-from grasp_bench.speed.timing import Timing
 
 LARGE, OWN = "one large matrix product", "the model's matrix products alone"
 TITLES = {
@@ -22,6 +21,20 @@ TITLES = {
     "horizon": "An iteration as T grows, batch 1",
     "batch": "An iteration as the batch grows, T = 16",
 }
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per unit of work.
+
+    Attributes:
+        median: over the stretches.
+        low, high: their quartiles.
+    """
+
+    median: float
+    low: float
+    high: float
 
 
 class SpeedRow(NamedTuple):

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from grasp_bench.clock import synchronise
+from grasp_bench.speed.rows import Timing
 
 STRETCH_SECONDS = 0.03
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds per unit of work.
-
-    Attributes:
-        median: over the stretches.
-        low, high: their quartiles.
-    """
-
-    median: float
-    low: float
-    high: float
 
 
 class Stopwatch:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from grasp_bench.errors import UserError
 from grasp_bench.planners.configure import Setting
-from grasp_bench.registry import did_you_mean
+from grasp_bench.registry import find
 from grasp_bench.training.dynamics import DynamicsObjective
 from grasp_bench.training.loop import Schedule
 
@@ -132,6 +132,4 @@ def get_online_recipe(name: str) -> OnlineRecipe:
     Raises:
         UserError: no such recipe.
     """
-    if name not in ONLINE_RECIPES:
-        raise UserError(f"unknown recipe '{name}': {did_you_mean(name, ONLINE_RECIPES)}")
-    return ONLINE_RECIPES[name]
+    return find("recipe", name, ONLINE_RECIPES)

@@ -9,7 +9,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.models.compact import CompactConfig
 from grasp_bench.models.jepa import JepaConfig
 from grasp_bench.models.patch import PatchConfig
-from grasp_bench.registry import did_you_mean
+from grasp_bench.registry import find
 from grasp_bench.training.dynamics import DynamicsObjective
 from grasp_bench.training.encoder import EquivarianceWeights, Objective
 from grasp_bench.training.jepa import JepaObjective
@@ -159,9 +159,7 @@ def get_recipe(name: str) -> AnyRecipe:
     Raises:
         UserError: no such recipe.
     """
-    if name not in RECIPES:
-        raise UserError(f"unknown recipe '{name}': {did_you_mean(name, RECIPES)}")
-    return RECIPES[name]
+    return find("recipe", name, RECIPES)
 
 
 def with_dinov2(recipe: AnyRecipe, source: str, image_size: int = 112) -> PatchRecipe:

@@ -12,12 +12,13 @@ from grasp_bench.speed.rows import (
     LARGE,
     OWN,
     SpeedRow,
+    Timing,
     machine_context,
     read_speed,
     speed_frame,
     speed_sheets,
 )
-from grasp_bench.speed.timing import Timing, time_in_turns
+from grasp_bench.speed.timing import time_in_turns
 
 
 @pytest.fixture(scope="module")
