@@ -7,7 +7,6 @@ torch, pandas or pictures.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,14 +15,30 @@ from grasp_bench.cli_bench import bench
 from grasp_bench.cli_figures import figure_app
 from grasp_bench.cli_looking import play, replay, report
 from grasp_bench.cli_models import models_app
+from grasp_bench.cli_options import (
+    Batch,
+    Budget,
+    Clock,
+    Device,
+    MaxIterations,
+    Model,
+    Out,
+    ProtocolOption,
+    ReplanEvery,
+    Seed,
+    Stop,
+    Tasks,
+    Threads,
+    Trials,
+    Workers,
+)
 from grasp_bench.cli_planners import check_planner, planners
 from grasp_bench.cli_results import compare, results_app, table
 from grasp_bench.cli_training import data_app, finetune, tasks_app, train, train_prior
+from grasp_bench.cli_tuning import tune
 from grasp_bench.errors import UserError
 from grasp_bench.report import console
 from grasp_bench.request import Request, choose_sweep, parse_overrides
-from grasp_bench.seeds import TaskSplit
-from grasp_bench.settings import ClockKind, Protocol, StopRule
 
 EXIT_BAD_INPUT = 2
 
@@ -34,34 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Trials = Annotated[int, typer.Option(min=1, help="Tasks per horizon: the first N of the set.")]
-Tasks = Annotated[TaskSplit, typer.Option(help="Task set; choose hyperparameters on `tune` only.")]
-Model = Annotated[str, typer.Option(help="World model, by name or path of its checkpoint.")]
-Device = Annotated[str, typer.Option(help="Torch device.")]
-Clock = Annotated[ClockKind, typer.Option(help="Planner seconds, or candidates (deterministic).")]
-Budget = Annotated[
-    float | None,
-    typer.Option(help="Planner time per trial.", show_default="5 seconds or 100 candidates"),
-]
-MaxIterations = Annotated[int | None, typer.Option(min=1, help="Planner iterations per trial.")]
-Stop = Annotated[StopRule, typer.Option(help="End a trial at its first success, or at its budget.")]
-ProtocolOption = Annotated[
-    Protocol,
-    typer.Option("--protocol", help="One plan, or replan from the simulator's state (MPC)."),
-]
-ReplanEvery = Annotated[
-    int | None,
-    typer.Option(min=1, help="Model steps executed of a plan, with mpc.", show_default="1"),
-]
-Batch = Annotated[int, typer.Option(min=1, help="Tasks planned together; 1 for times.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Master seed.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="cores")]
-Threads = Annotated[int, typer.Option(min=1, help="Torch threads per process.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Run folder.", show_default="results/runs/ and a digest of the settings"),
-]
 
 
 @app.callback()
@@ -188,6 +175,7 @@ app.command()(train_prior)
 app.command()(replay)
 app.command()(play)
 app.command()(bench)
+app.command()(tune)
 app.add_typer(results_app, name="results")
 app.command()(report)
 app.command()(table)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
+from grasp_bench.columns import Row
 from grasp_bench.errors import UserError
-from grasp_bench.executors import LocalProcesses, WorkerDiedError
+from grasp_bench.executors import Executor, LocalProcesses, WorkerDiedError
 from grasp_bench.machine import usable_cores
-from grasp_bench.models import load_model
+from grasp_bench.models import LoadedModel, load_model
 from grasp_bench.progress import SweepProgress, error_summary
 from grasp_bench.report.rows import build_table
 from grasp_bench.report.table import results_sheet
@@ -26,12 +29,31 @@ from grasp_bench.settings import (
     RunSettings,
 )
 from grasp_bench.sweep import Sweep, check_horizon, planner_spec, run_sweep
-from grasp_bench.tasks import load_tasks
+from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.worker import Assignment
 
 RUNS_FOLDER = Path("results/runs")
 
 FINISHED, TRIALS_FAILED, INTERRUPTED = 0, 1, 130
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose world model and tasks are there.
+
+    Attributes:
+        loaded: the world model.
+        task_sets: by horizon.
+        settings: that all trials share.
+        executor: where they run.
+        workers: processes beside each other.
+    """
+
+    loaded: LoadedModel
+    task_sets: dict[int, TaskSet]
+    settings: RunSettings
+    executor: Executor
+    workers: int
 
 
 def launch(request: Request, console: Console) -> int:
@@ -41,6 +63,27 @@ def launch(request: Request, console: Console) -> int:
         UserError: something about the request is wrong. Nothing has been computed then.
     """
     planners = [planner_spec(name, overrides) for name, overrides in request.planners]
+    prepared = prepare(request)
+    sweep = Sweep(dict.fromkeys(request.horizons, planners), prepared.task_sets, request.batch)
+    out = request.out or RUNS_FOLDER / prepared.settings.digest()
+    with open_run_folder(out, prepared.settings) as folder:
+        check_prior(folder, sweep, prepared.loaded.prior_sha256)
+        errors = run_shown(sweep, folder, prepared.executor, console, request.line_per_trial)
+        if errors is None:
+            return INTERRUPTED
+        _show(folder, sweep.all_keys(), console)
+    if errors:
+        report_errors(errors, "the same command tries them again", console)
+        return TRIALS_FAILED
+    return FINISHED
+
+
+def prepare(request: Request) -> Prepared:
+    """Load the model and the tasks of a request.
+
+    Raises:
+        UserError: something about the request is wrong.
+    """
     workers = _workers(request)
     loaded = load_model(request.model, request.device)
     for horizon in request.horizons:
@@ -66,13 +109,8 @@ def launch(request: Request, console: Console) -> int:
         protocol=request.protocol,
         replan_every=request.replan_every or REPLAN_EVERY.get(request.protocol),
     )
-    sweep = Sweep(planners, task_sets, request.batch)
     executor = LocalProcesses(Assignment(request.model, settings, workers))
-    out = request.out or RUNS_FOLDER / settings.digest()
-    with open_run_folder(out, settings) as folder:
-        return _run_and_show(
-            sweep, folder, executor, request.line_per_trial, loaded.prior_sha256, console
-        )
+    return Prepared(loaded, task_sets, settings, executor, workers)
 
 
 def _workers(request: Request) -> int:
@@ -92,55 +130,71 @@ def _workers(request: Request) -> int:
     return workers
 
 
-def _run_and_show(
+def run_shown(
     sweep: Sweep,
     folder: RunFolder,
-    executor: LocalProcesses,
-    line_per_trial: bool,
-    prior_sha256: str | None,
+    executor: Executor,
     console: Console,
-) -> int:
+    line_per_trial: bool = False,
+    by: str = "planner_label",
+) -> list[Row] | None:
+    """Run a sweep and show how far it is; returns the rows of trials that ended in an error.
+
+    None if it was interrupted. `by` is the column that the display counts by.
+
+    Raises:
+        UserError: a worker died.
+    """
     asked_for = sweep.all_keys()
-    per_planner = len(asked_for) // len(sweep.planners)
-    totals = {planner.label: per_planner for planner in sweep.planners}
-    interrupted = False
-    with SweepProgress(console, totals, line_per_trial) as progress:
-        earlier = folder.trials()
-        if earlier is not None:
-            mine = earlier[earlier["trial_key"].isin(asked_for) & (earlier["status"] == "ok")]
-            _check_priors(mine, prior_sha256, folder)
-            for label, group in mine.groupby("planner_label"):
-                progress.recall(str(label), len(group), int(group["success"].sum()))
+    earlier = _finished(folder, asked_for)
+    with SweepProgress(console, _totals(sweep, by), line_per_trial, by) as progress:
+        for label, group in earlier.groupby(by):
+            progress.recall(str(label), len(group), int(group["success"].sum()))
         try:
             run_sweep(sweep, folder, executor, progress.add)
+            return progress.errors
         except KeyboardInterrupt:
-            interrupted = True
+            stopped = _safe(progress.done, asked_for, folder)
         except WorkerDiedError as error:
             raise UserError(f"{error}: {_safe(progress.done, asked_for, folder)}") from error
-    if interrupted:
-        console.print(f"stopped: {_safe(progress.done, asked_for, folder)}", soft_wrap=True)
-        return INTERRUPTED
-    _show(folder, asked_for, console)
-    if progress.errors:
-        console.print(
-            f"{len(progress.errors)} trial(s) ended in an error; the first, "
-            f"{progress.errors[0]['trial_key']}: {error_summary(progress.errors[0])}\n"
-            "the same command tries them again",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
-        return TRIALS_FAILED
-    return FINISHED
+    console.print(f"stopped: {stopped}", soft_wrap=True)
+    return None
 
 
-def _check_priors(trials: pd.DataFrame, prior_sha256: str | None, folder: RunFolder) -> None:
-    others = set(trials["prior_sha256"].dropna()) - {prior_sha256}
+def _totals(sweep: Sweep, by: str) -> dict[str, int]:
+    totals: Counter[str] = Counter()
+    for unit in sweep.units():
+        spec = unit.planner
+        totals[spec.name if by == "planner" else spec.label] += unit.end - unit.begin
+    return dict(totals)
+
+
+def report_errors(errors: list[Row], what_now: str, console: Console) -> None:
+    """Say how many trials ended in an error, and what the first was."""
+    console.print(
+        f"{len(errors)} trial(s) ended in an error; the first, "
+        f"{errors[0]['trial_key']}: {error_summary(errors[0])}\n{what_now}",
+        style="red",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def check_prior(folder: RunFolder, sweep: Sweep, prior_sha256: str | None) -> None:
+    """Raises UserError where the folder's trials of a sweep were planned with another prior."""
+    others = set(_finished(folder, sweep.all_keys())["prior_sha256"].dropna()) - {prior_sha256}
     if others:
         raise UserError(
             f"'{folder.path}' holds trials with another action prior ({others.pop()[:12]}) than "
             f"the model has now ({str(prior_sha256)[:12]}): choose another --out"
         )
+
+
+def _finished(folder: RunFolder, keys: set[str]) -> pd.DataFrame:
+    trials = folder.trials()
+    if trials is None:
+        return pd.DataFrame(columns=["planner", "planner_label", "success", "prior_sha256"])
+    return trials[trials["trial_key"].isin(keys) & (trials["status"] == "ok")]
 
 
 def _safe(done: int, asked_for: set[str], folder: RunFolder) -> str:

@@ -29,8 +29,9 @@ class SweepProgress:
 
     Args:
         console: where to show them.
-        trials_per_planner: by planner label, all trials asked for.
+        trials_per_planner: all trials asked for, by what `by` names.
         line_per_trial: print one line for every trial.
+        by: the column that trials are counted by.
         now: a monotonic clock.
     """
 
@@ -39,11 +40,13 @@ class SweepProgress:
         console: Console,
         trials_per_planner: dict[str, int],
         line_per_trial: bool,
+        by: str = "planner_label",
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.errors: list[Row] = []
         self._console = console
         self._line_per_trial = line_per_trial
+        self._by = by
         self._now = now
         self._total = sum(trials_per_planner.values())
         self._done = dict.fromkeys(trials_per_planner, 0)
@@ -93,7 +96,7 @@ class SweepProgress:
         for row in rows:
             self._fresh += 1
             if row["status"] == "ok":
-                self._count(row["planner_label"], 1, int(row["success"]))
+                self._count(row[self._by], 1, int(row["success"]))
             else:
                 self.errors.append(row)
             if self._line_per_trial:

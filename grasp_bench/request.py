@@ -47,6 +47,26 @@ class Request:
     line_per_trial: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuningRequest:
+    """Settings to look for.
+
+    Attributes:
+        run: planners, model, horizons, tasks, clock and budget of every trial.
+        settings: to try per planner and horizon, the default included.
+        write: where the best go; by default into the run folder.
+    """
+
+    run: Request
+    settings: int
+    write: Path | None
+
+    @property
+    def planners(self) -> list[str]:
+        """Their names."""
+        return [name for name, _ in self.run.planners]
+
+
 def parse_names(text: str) -> list[str]:
     """Names separated by commas, each once.
 

@@ -12,12 +12,13 @@ from grasp_bench.columns import Row
 from grasp_bench.errors import UserError
 from grasp_bench.executors import Executor
 from grasp_bench.planners import make_planner, planner_config
+from grasp_bench.planners.configure import Setting
 from grasp_bench.run_folder import RunFolder
 from grasp_bench.tasks import TaskSet
 from grasp_bench.worker import PlannerSpec, WorkUnit, trial_key
 
 
-def planner_spec(name: str, overrides: Mapping[str, str]) -> PlannerSpec:
+def planner_spec(name: str, overrides: Mapping[str, Setting]) -> PlannerSpec:
     """A planner with some hyperparameters set, checked.
 
     Raises:
@@ -43,15 +44,15 @@ def planner_spec(name: str, overrides: Mapping[str, str]) -> PlannerSpec:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A grid of trials: every planner on the first tasks of every horizon's set.
+    """A grid of trials: planners on the first tasks of every horizon's set.
 
     Attributes:
-        planners: the configurations to compare.
+        planners: by horizon, the configurations to compare.
         task_sets: by horizon, each cut to the tasks to run.
         batch: tasks planned together.
     """
 
-    planners: Sequence[PlannerSpec]
+    planners: Mapping[int, Sequence[PlannerSpec]]
     task_sets: Mapping[int, TaskSet]
     batch: int
 
@@ -65,7 +66,7 @@ class Sweep:
             for horizon, task_set in self.task_sets.items():
                 end = min(begin + self.batch, len(task_set.tasks))
                 if begin < end:
-                    for planner in self.planners:
+                    for planner in self.planners[horizon]:
                         yield WorkUnit(planner, horizon, begin, end)
 
     def keys(self, unit: WorkUnit) -> list[str]:

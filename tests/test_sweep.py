@@ -67,11 +67,9 @@ def settings(make_settings, tiny_checkpoint):
 
 
 def small_sweep(trials=TRIALS, batch=1, planners=SMALL):
-    return Sweep(
-        [planner_spec(name, overrides) for name, overrides in planners.items()],
-        {horizon: load_tasks("eval", horizon, trials) for horizon in HORIZONS},
-        batch,
-    )
+    specs = [planner_spec(name, overrides) for name, overrides in planners.items()]
+    task_sets = {horizon: load_tasks("eval", horizon, trials) for horizon in HORIZONS}
+    return Sweep(dict.fromkeys(HORIZONS, specs), task_sets, batch)
 
 
 @pytest.fixture

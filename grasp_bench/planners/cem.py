@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grasp_bench.objective import goal_cost
 from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -30,6 +31,12 @@ class CEM:
 
     name: ClassVar[str] = "cem"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "samples": IntRange(32, 512),
+        "elites": IntRange(4, 32),
+        "iterations": IntRange(5, 60),
+        "sigma": FloatRange(0.3, 2.0),
+    }
 
     samples: int = 300
     elites: int = 30

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from grasp_bench.objective import goal_gradient
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_numbers, evaluated, restarts, snapshot
+from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -29,6 +30,13 @@ class GD:
 
     name: ClassVar[str] = "gd"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "optimiser": Choice(("sgd", "adam")),
+        "lr": FloatRange(0.02, 20.0),
+        "iterations": IntRange(30, 1000),
+        "action_noise": FloatRange(0.001, 0.1),
+        "initial": Choice(("normal", "zero")),
+    }
 
     lr: float = 1.0
     iterations: int = 1000

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from grasp_bench.planners.base import check_numbers
 from grasp_bench.planners.gd import GD
+from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -27,6 +28,12 @@ class GDAdam:
 
     name: ClassVar[str] = "gd-adam"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "lr": FloatRange(0.03, 1.0),
+        "iterations": IntRange(30, 1000),
+        "action_noise": FloatRange(0.001, 0.1),
+        "initial": Choice(("normal", "zero")),
+    }
 
     lr: float = 0.3
     iterations: int = 300

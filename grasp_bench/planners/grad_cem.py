@@ -12,6 +12,7 @@ from torch import Tensor
 from grasp_bench.objective import goal_cost, goal_gradient
 from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts
 from grasp_bench.planners.cem import refit, sample
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -38,6 +39,13 @@ class GradCEM:
 
     name: ClassVar[str] = "grad-cem"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "samples": IntRange(16, 256),
+        "elites": IntRange(4, 16),
+        "sigma": FloatRange(0.3, 2.0),
+        "gradient_steps": IntRange(1, 5),
+        "lr": FloatRange(0.1, 10.0),
+    }
 
     samples: int = 64
     elites: int = 8

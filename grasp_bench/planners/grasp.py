@@ -13,6 +13,7 @@ from grasp_bench.objective import goal_gradient
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts, variable
 from grasp_bench.planners.cem import refitted
+from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -83,6 +84,13 @@ class GRASP:
 
     name: ClassVar[str] = "grasp"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "sync": Choice(("gd", "cem")),
+        "sync_every": IntRange(5, 100),
+        "gd_steps": IntRange(5, 50),
+        "action_lr": FloatRange(0.0005, 0.02),
+        "state_noise": FloatRange(0.001, 0.1),
+    }
 
     iterations: int = 750
     state_lr: float = 0.1

@@ -14,6 +14,7 @@ from grasp_bench.objective import goal_cost, goal_gradient
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_elites, check_numbers, snapshot
 from grasp_bench.planners.cem import cheapest
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.rollout import guided_rollout, spread
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
@@ -51,6 +52,13 @@ class GraspPlus:
     name: ClassVar[str] = "grasp-plus"
     reference: ClassVar[Reference] = "none"
     uses_prior: ClassVar[bool] = True
+    search_space: ClassVar[SearchSpace] = {
+        "samples": IntRange(16, 256),
+        "elites": IntRange(4, 16),
+        "temperature": FloatRange(0.3, 1.5),
+        "branch_noise": FloatRange(0.01, 0.3),
+        "refine_steps": IntRange(1, 10),
+    }
 
     samples: int = 64
     elites: int = 8

@@ -13,6 +13,7 @@ from grasp_bench.objective import goal_cost
 from grasp_bench.planners.base import check_elites, check_numbers, check_range, restarts
 from grasp_bench.planners.cem import cheapest
 from grasp_bench.planners.colour import coloured_noise
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -42,6 +43,13 @@ class ICEM:
 
     name: ClassVar[str] = "icem"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "samples": IntRange(32, 512),
+        "elites": IntRange(4, 32),
+        "iterations": IntRange(5, 60),
+        "sigma": FloatRange(0.3, 2.0),
+        "colour": FloatRange(0.0, 4.0, log=False),
+    }
 
     samples: int = 300
     elites: int = 30

@@ -12,6 +12,7 @@ from torch import Tensor
 from grasp_bench.objective import dynamics_defect
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_numbers, evaluated, restarts, variable
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -38,6 +39,12 @@ class LatCo:
 
     name: ClassVar[str] = "latco"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "lr": FloatRange(0.01, 0.3),
+        "iterations": IntRange(50, 1000),
+        "initial_multiplier": FloatRange(0.1, 100.0),
+        "yield_every": IntRange(2, 20),
+    }
 
     lr: float = 0.05
     iterations: int = 200

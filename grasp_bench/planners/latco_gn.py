@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grasp_bench.planners.base import check_numbers, evaluated, restarts
 from grasp_bench.planners.path_least_squares import linearised, metric_weights
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 DUAL_RATE, DUAL_SHARE, TOLERATED = 0.1, 0.1, 1e-4  # of the multiplier rule, as published
@@ -48,6 +49,12 @@ class LatCoGN:
 
     name: ClassVar[str] = "latco-gn"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "iterations": IntRange(5, 200),
+        "damping": FloatRange(1e-5, 0.1),
+        "action_limit": FloatRange(1.0, 5.0),
+        "initial_multiplier": FloatRange(0.1, 100.0),
+    }
 
     iterations: int = 200
     damping: float = 1e-3

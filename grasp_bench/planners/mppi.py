@@ -13,6 +13,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.objective import goal_cost
 from grasp_bench.planners.base import check_numbers, check_range, evaluated, restarts
 from grasp_bench.planners.cem import sample
+from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
@@ -40,6 +41,13 @@ class MPPI:
 
     name: ClassVar[str] = "mppi"
     reference: ClassVar[Reference] = "none"
+    search_space: ClassVar[SearchSpace] = {
+        "samples": IntRange(32, 512),
+        "iterations": IntRange(20, 300),
+        "sigma": FloatRange(0.1, 2.0),
+        "decay": FloatRange(0.8, 1.0),
+        "temperature": FloatRange(0.0001, 0.1),
+    }
 
     samples: int = 300
     iterations: int = 100

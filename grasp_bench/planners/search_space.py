@@ -1,0 +1,47 @@
+"""Where settings of a planner are looked for, declared beside its hyperparameters.
+
+A planner that can be tuned has `search_space: ClassVar[SearchSpace]`: some of its fields, each
+with its range. Every point of it must be a valid planner, and the defaults lie within.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """Whole numbers from `low` to `high`, both included; by default on a logarithmic scale."""
+
+    low: int
+    high: int
+    log: bool = True
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class FloatRange:
+    """Numbers from `low` to `high`, both included; by default on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = True
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values, in no order."""
+
+    values: tuple[str | int | float | bool, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+
+SearchSpace = Mapping[str, IntRange | FloatRange | Choice]

@@ -1,0 +1,179 @@
+"""Tuned settings as data: `settings/NAME.json` beside the checkpoint they were tuned on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from grasp_bench.errors import UserError
+from grasp_bench.models.checkpoint import CHECKPOINT_FOLDERS, PLUGIN_MODELS, find_checkpoint
+from grasp_bench.planners.configure import Setting
+from grasp_bench.results import write_atomically
+from grasp_bench.settings import ClockKind
+
+FOLDER = "settings"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class TuningBudget:
+    """What every planner had at every horizon.
+
+    Attributes:
+        settings: that were tried, the default included.
+        tasks: of the tuning set, that each was tried on.
+        budget: planner time of a task, in the clock's unit.
+        clock: of the trials.
+        workers: processes beside each other.
+    """
+
+    settings: int
+    tasks: int
+    budget: float
+    clock: ClockKind
+    workers: int
+
+
+@dataclass(frozen=True)
+class TunedCell:
+    """The best settings of a planner at a horizon.
+
+    Attributes:
+        settings: the hyperparameters that are not the defaults.
+        par2, success: their result, see `grasp_bench.tuning.study.Tried`.
+        default_par2, default_success: the defaults' on the same tasks.
+    """
+
+    settings: Mapping[str, Setting]
+    par2: float | None
+    success: float
+    default_par2: float | None
+    default_success: float
+
+
+@dataclass(frozen=True)
+class TunedSettings:
+    """Settings of a world model's planners.
+
+    Attributes:
+        model: its name.
+        model_sha256: of its weights; for others the settings do not count.
+        tuning: the budget.
+        made: with what, when and where: hardware, versions, hashes.
+        planners: by name and horizon.
+    """
+
+    model: str
+    model_sha256: str
+    tuning: TuningBudget
+    made: Mapping[str, object]
+    planners: Mapping[str, Mapping[int, TunedCell]]
+
+    def nearest(self, planner: str, horizon: int) -> TunedCell | None:
+        """The settings at the nearest tuned horizon, the longer of two; None for no planner."""
+        cells = self.planners.get(planner)
+        if not cells:
+            return None
+        return cells[min(cells, key=lambda tuned: (abs(tuned - horizon), -tuned))]
+
+    def described(self) -> str:
+        """The budget as a phrase."""
+        horizons = sorted({horizon for cells in self.planners.values() for horizon in cells})
+        unit = "planner seconds" if self.tuning.clock == "wall" else "candidates"
+        return (
+            f"the best of {self.tuning.settings} settings on {self.tuning.tasks} tuning tasks of "
+            f"{self.tuning.budget:g} {unit} each, per planner, tuned at "
+            f"H={', '.join(map(str, horizons))}"
+        )
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """Tuned settings as they were read.
+
+    Attributes:
+        path: of the file.
+        sha256: of its bytes.
+        content: what it says.
+    """
+
+    path: Path
+    sha256: str
+    content: TunedSettings
+
+
+def settings_path(model: str) -> Path | None:
+    """The file of a model's tuned settings, None if there is none.
+
+    Args:
+        model: name or path of a checkpoint, or name of an installed package's model.
+    """
+    if model in PLUGIN_MODELS.names():
+        candidates = [folder / FOLDER / f"{model}.json" for folder in CHECKPOINT_FOLDERS]
+    else:
+        checkpoint = find_checkpoint(model)
+        candidates = [checkpoint.parent / FOLDER / f"{checkpoint.stem}.json"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def find_settings(model: str, model_sha256: str) -> SettingsFile | None:
+    """The tuned settings of a model, None if it has none.
+
+    Raises:
+        UserError: the file cannot be read, or is of other weights.
+    """
+    path = settings_path(model)
+    if path is None:
+        return None
+    found = read_settings(path)
+    if found.content.model_sha256 != model_sha256:
+        raise UserError(
+            f"the settings in '{path}' were tuned on other weights "
+            f"({found.content.model_sha256[:12]}) than '{model}' has ({model_sha256[:12]}): "
+            "tune it with `grasp-bench tune`, or run with --untuned"
+        )
+    return found
+
+
+def read_settings(path: Path) -> SettingsFile:
+    """The tuned settings in a file.
+
+    Raises:
+        UserError: it cannot be read, is malformed, or of another version.
+    """
+    try:
+        data = path.read_bytes()
+        content = json.loads(data)
+        if content.pop("settings_version") != VERSION:
+            raise ValueError(f"not of version {VERSION}")
+        return SettingsFile(path, hashlib.sha256(data).hexdigest(), _parsed(content))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"'{path}' holds no tuned settings ({reason})") from error
+
+
+def write_settings(path: Path, content: TunedSettings) -> None:
+    """Write the file: the whole of it or nothing."""
+    data = {"settings_version": VERSION, **asdict(content)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def _parsed(content: dict[str, Any]) -> TunedSettings:
+    planners = {
+        name: {int(horizon): _cell(cell) for horizon, cell in cells.items()}
+        for name, cells in content.pop("planners").items()
+    }
+    tuning = TuningBudget(**content.pop("tuning"))
+    return TunedSettings(planners=planners, tuning=tuning, **content)
+
+
+def _cell(values: dict[str, Any]) -> TunedCell:
+    cell = TunedCell(**values)
+    if not isinstance(cast(object, cell.settings), dict):
+        raise ValueError(f"'settings' must be hyperparameters by name, not {cell.settings}")
+    return cell
