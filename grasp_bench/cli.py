@@ -30,6 +30,7 @@ from grasp_bench.cli_options import (
     Tasks,
     Threads,
     Trials,
+    Untuned,
     Workers,
 )
 from grasp_bench.cli_planners import check_planner, planners
@@ -67,6 +68,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter; repeatable."),
     ] = None,
+    untuned: Untuned = False,
     tasks: Tasks = "eval",
     model: Model = "pusht-compact",
     device: Device = "cpu",
@@ -86,6 +88,7 @@ def run(
     _launch(
         Request(
             planners=[(planner, parse_overrides(overrides or []))],
+            settings="untuned" if untuned else "tuned",
             horizons=[horizon],
             trials=trials,
             tasks=tasks,
@@ -122,6 +125,7 @@ def sweep(
         list[str] | None,
         typer.Option("--set", metavar="PLANNER.KEY=VALUE", help="Repeatable."),
     ] = None,
+    untuned: Untuned = False,
     tasks: Tasks = "eval",
     model: Model = "pusht-compact",
     device: Device = "cpu",
@@ -138,11 +142,12 @@ def sweep(
     out: Out = None,
 ) -> None:
     """Run planners x horizons. The same command goes on after a stop."""
-    chosen, chosen_horizons = choose_sweep(preset, planners, horizons, overrides or [])
+    chosen = choose_sweep(preset, planners, horizons, overrides or [])
     _launch(
         Request(
-            planners=chosen,
-            horizons=chosen_horizons,
+            planners=chosen.configurations,
+            settings="pinned" if chosen.pinned else "untuned" if untuned else "tuned",
+            horizons=chosen.horizons,
             trials=trials,
             tasks=tasks,
             model=model,

@@ -30,6 +30,10 @@ ReplanEvery = Annotated[
     typer.Option(min=1, help="Model steps executed of a plan, with mpc.", show_default="1"),
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Tasks planned together; 1 for times.")]
+Untuned = Annotated[
+    bool,
+    typer.Option("--untuned", help="The planners' defaults, not the model's tuned settings."),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Master seed.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="cores")]
 Threads = Annotated[int, typer.Option(min=1, help="Torch threads per process.")]

@@ -59,6 +59,7 @@ def tune(
     names = tunable_planners() if planners is None else parse_names(planners)
     run = Request(
         planners=[(name, {}) for name in names],
+        settings="pinned",
         horizons=parse_horizons(horizons),
         trials=trials,
         tasks="tune",

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from grasp_bench import PROTOCOL_VERSION
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
 
@@ -39,9 +39,17 @@ TRIAL = (
     Column("task_id", _TEXT, "id of the task, which never changes"),
     Column("horizon", _INT, "H, environment steps between start and goal"),
     Column("planner", _TEXT, "registered name of the planner"),
-    Column("planner_label", _TEXT, "its name, with the hyperparameters that are not the defaults"),
+    Column("planner_label", _TEXT, "its name, with what was set on top of its settings"),
     Column("planner_config", _TEXT, "all its hyperparameters, JSON"),
     Column("planner_config_sha256", _TEXT, "of planner_config"),
+    Column(
+        "settings_source",
+        _TEXT,
+        "tuned or default: what planner_label's changes are on top of",
+        since=4,
+    ),
+    Column("settings_sha256", _TEXT, "of the file of tuned settings, null for defaults", since=4),
+    Column("settings_budget", _TEXT, "how they were found, null for defaults", since=4),
     Column(
         "prior_sha256",
         _TEXT,

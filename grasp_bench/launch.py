@@ -19,7 +19,7 @@ from grasp_bench.report.rows import build_table
 from grasp_bench.report.table import results_sheet
 from grasp_bench.report.writers import rich_sheets
 from grasp_bench.request import Request
-from grasp_bench.results import TRIALS_FILE, read_results
+from grasp_bench.results import LABEL_COLUMNS, TRIALS_FILE, check_labels, read_results
 from grasp_bench.run_folder import RunFolder, open_run_folder
 from grasp_bench.settings import (
     CHECK_RATIO,
@@ -28,8 +28,9 @@ from grasp_bench.settings import (
     REPLAN_EVERY,
     RunSettings,
 )
-from grasp_bench.sweep import Sweep, check_horizon, planner_spec, run_sweep
+from grasp_bench.sweep import Sweep, check_horizon, run_sweep
 from grasp_bench.tasks import TaskSet, load_tasks
+from grasp_bench.tuning.use import chosen_specs
 from grasp_bench.worker import Assignment
 
 RUNS_FOLDER = Path("results/runs")
@@ -62,12 +63,13 @@ def launch(request: Request, console: Console) -> int:
     Raises:
         UserError: something about the request is wrong. Nothing has been computed then.
     """
-    planners = [planner_spec(name, overrides) for name, overrides in request.planners]
     prepared = prepare(request)
-    sweep = Sweep(dict.fromkeys(request.horizons, planners), prepared.task_sets, request.batch)
+    specs = chosen_specs(request, prepared.loaded.sha256)
+    sweep = Sweep(specs, prepared.task_sets, request.batch)
     out = request.out or RUNS_FOLDER / prepared.settings.digest()
     with open_run_folder(out, prepared.settings) as folder:
         check_prior(folder, sweep, prepared.loaded.prior_sha256)
+        _check_labels(folder, sweep)
         errors = run_shown(sweep, folder, prepared.executor, console, request.line_per_trial)
         if errors is None:
             return INTERRUPTED
@@ -187,6 +189,27 @@ def check_prior(folder: RunFolder, sweep: Sweep, prior_sha256: str | None) -> No
         raise UserError(
             f"'{folder.path}' holds trials with another action prior ({others.pop()[:12]}) than "
             f"the model has now ({str(prior_sha256)[:12]}): choose another --out"
+        )
+
+
+def _check_labels(folder: RunFolder, sweep: Sweep) -> None:
+    """Raises UserError where the folder's trials call settings otherwise than the sweep does."""
+    trials = folder.trials()
+    if trials is None:
+        return
+    specs = {(spec, horizon) for horizon, specs in sweep.planners.items() for spec in specs}
+    asked = pd.DataFrame(
+        [(spec.label, h, spec.config_sha256, spec.settings_sha256) for spec, h in specs],
+        columns=LABEL_COLUMNS,
+    )
+    same_label = trials[trials["planner_label"].isin(asked["planner_label"])]
+    advice = "choose another --out"
+    check_labels(pd.concat([same_label[list(LABEL_COLUMNS)].astype(object), asked]), advice)
+    same_trial = trials["trial_key"].isin(sweep.all_keys())
+    for label in set(trials["planner_label"][same_trial]) - set(asked["planner_label"]):
+        raise UserError(
+            f"'{folder.path}' holds trials with these settings as '{label}', which are "
+            f"{', '.join(sorted(asked['planner_label']))} now: {advice}"
         )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from grasp_bench.errors import UserError
-from grasp_bench.presets import Configuration, get_preset
+from grasp_bench.presets import Configuration, Preset, get_preset
 from grasp_bench.seeds import TaskSplit
 from grasp_bench.settings import ClockKind, Protocol, StopRule
+
+# Where settings start from: the model's tuned ones, or the defaults, of which the label says
+# that others would have been there, or the defaults because a preset wants them.
+SettingsChoice = Literal["tuned", "untuned", "pinned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +23,7 @@ class Request:
 
     Attributes:
         planners: names, each with the hyperparameters to override; a name may come twice.
+        settings: what the overrides are on top of.
         horizons: environment steps.
         trials: tasks per horizon, the first N of the set.
         model: name of a world model, or path of its checkpoint.
@@ -28,7 +34,8 @@ class Request:
     """
 
     planners: Sequence[Configuration]
-    horizons: list[int]
+    settings: SettingsChoice
+    horizons: Sequence[int]
     trials: int
     tasks: TaskSplit
     model: str
@@ -110,7 +117,7 @@ def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
 
 def choose_sweep(
     preset: str | None, planners: str | None, horizons: str | None, settings: Iterable[str]
-) -> tuple[list[Configuration], list[int]]:
+) -> Preset:
     """Planners and horizons of a sweep: a preset's, or as given.
 
     Args:
@@ -128,11 +135,13 @@ def choose_sweep(
         raise UserError("a sweep of --planners needs --horizons")
     if preset is not None:
         chosen = get_preset(preset)
-        configurations, default = chosen.configurations, list(chosen.horizons)
     else:
-        configurations, default = [(name, {}) for name in parse_names(planners or "")], []
-    overridden = with_settings(configurations, settings)
-    return overridden, default if horizons is None else parse_horizons(horizons)
+        chosen = Preset([(name, {}) for name in parse_names(planners or "")], [])
+    return replace(
+        chosen,
+        configurations=with_settings(chosen.configurations, settings),
+        horizons=chosen.horizons if horizons is None else parse_horizons(horizons),
+    )
 
 
 def with_settings(

@@ -20,6 +20,8 @@ TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
 TEMPORARY_SUFFIX = ".tmp"
 
+LABEL_COLUMNS = ("planner_label", "horizon", "planner_config_sha256", "settings_sha256")
+
 _PROTOCOL_KEY = b"grasp_bench_protocol_version"
 _SCHEMA_KEY = b"grasp_bench_schema_version"
 _ORDER = ("horizon", "task_id", "trial_key")
@@ -175,6 +177,22 @@ def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
             raise UserError(
                 f"these results differ in {column} ({', '.join(values)}), so their numbers do "
                 f"not compare: {advice}"
+            )
+
+
+def check_labels(trials: pd.DataFrame, advice: str) -> None:
+    """Raises UserError, with advice, where a label stands for different settings.
+
+    Tuned settings may be others at every horizon, if they come from one file.
+    """
+    for label, own in trials[list(LABEL_COLUMNS)].drop_duplicates().groupby("planner_label"):
+        files = own["settings_sha256"].unique()
+        one_meaning = pd.isna(files[0]) and own["planner_config_sha256"].nunique() == 1
+        one_per_horizon = pd.notna(files[0]) and not own["horizon"].duplicated().any()
+        if len(files) > 1 or not (one_meaning or one_per_horizon):
+            raise UserError(
+                f"'{label}' stands for different hyperparameters in these results, as its "
+                f"defaults or tuned settings have changed between them: {advice}"
             )
 
 

@@ -191,7 +191,8 @@ class Planner(Protocol):
     noise and nothing else: no simulator, clock, logger or device name.
     `reference` says which demonstration, if any, the planner is handed in
     `Problem.reference_actions`: real planners say "none". A planner that uses
-    `Problem.prior` says `uses_prior: ClassVar[bool] = True`, so that results name the prior.
+    `Problem.prior` says `uses_prior: ClassVar[bool] = True`, so that results name the prior;
+    one that `grasp-bench tune` may tune has a `search_space` (`planners/search_space.py`).
     """
 
     name: ClassVar[str]

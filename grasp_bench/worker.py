@@ -32,12 +32,16 @@ class PlannerSpec:
         label: how results name it: the name, and what differs from the defaults.
         config: every hyperparameter, JSON.
         config_sha256: of `config`.
+        settings_sha256: of the file of tuned settings that it starts from, None for defaults.
+        settings_budget: what finding these took, in words.
     """
 
     name: str
     label: str
     config: str
     config_sha256: str
+    settings_sha256: str | None = None
+    settings_budget: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
             "planner_label": unit.planner.label,
             "planner_config": unit.planner.config,
             "planner_config_sha256": unit.planner.config_sha256,
+            "settings_source": "tuned" if unit.planner.settings_sha256 else "default",
+            "settings_sha256": unit.planner.settings_sha256,
+            "settings_budget": unit.planner.settings_budget,
             "prior_sha256": loaded.prior_sha256 if uses_prior(planner) else None,
             "trial_seed": trial_seed(settings.master_seed, task.id, unit.planner.name),
             **outcome,

@@ -42,7 +42,7 @@ def test_showing_results_lists_trials_settings_and_machines(cli, make_row):
     write_rows(Path("trials.parquet"), rows)
     code, out, _ = cli("results", "show", "trials.parquet")
     assert code == 0
-    for fact in ("0, 1 errors", "3 trials", "schema version 3", "first-success", "model_sha256"):
+    for fact in ("0, 1 errors", "3 trials", "schema version 4", "first-success", "model_sha256"):
         assert fact in out
     assert "a processor (2 trials), another processor (1 trials)" in out
     code, out, _ = cli("results", "show", "trials.parquet", "--format", "json")

@@ -2,7 +2,7 @@ import pytest
 
 from grasp_bench.errors import UserError
 from grasp_bench.planners import make_planner
-from grasp_bench.presets import PRESETS
+from grasp_bench.presets import PRESETS, Preset
 from grasp_bench.request import choose_sweep
 from grasp_bench.sweep import planner_spec
 from grasp_bench.tasks import HORIZONS
@@ -22,17 +22,22 @@ def test_each_row_of_the_ablation_changes_one_thing():
 
 
 def test_a_preset_s_horizons_and_settings_may_be_replaced():
-    configurations, horizons = choose_sweep("paper", None, "40", ["grasp.sync=none", "cem.sigma=2"])
-    assert horizons == [40]
-    chosen = {name: dict(changes) for name, changes in configurations}
+    changed = ["grasp.sync=none", "cem.sigma=2"]
+    sweep = choose_sweep("regression", None, "80", changed)
+    assert sweep.horizons == [80]
+    chosen = {name: dict(changes) for name, changes in sweep.configurations}
     assert chosen["cem"] == {"samples": "100", "elites": "10", "sigma": "2"}
     assert chosen["grasp"]["sync"] == "none"
-    assert choose_sweep("short", None, None, [])[1] == [10, 20, 30]
+    assert choose_sweep("short", None, None, []).horizons == [10, 20, 30]
 
 
-def test_named_planners_run_with_their_defaults():
+def test_presets_that_are_compared_over_time_or_change_one_thing_ignore_tuned_settings():
+    assert {name for name, preset in PRESETS.items() if preset.pinned} == {"ablation", "regression"}
+
+
+def test_named_planners_are_a_sweep():
     chosen = choose_sweep(None, "gd, grasp", "40,60", ["gd.lr=2"])
-    assert chosen == ([("gd", {"lr": "2"}), ("grasp", {})], [40, 60])
+    assert chosen == Preset([("gd", {"lr": "2"}), ("grasp", {})], [40, 60])
 
 
 @pytest.mark.parametrize(

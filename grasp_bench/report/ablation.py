@@ -14,6 +14,8 @@ from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.report.table import cell_entry, cell_numbers
 from grasp_bench.stats import SIGNIFICANCE
 
+BY_HORIZON = "by horizon"
+
 
 def ablation_sheets(trials: pd.DataFrame, intervals: bool) -> list[Sheet]:
     """A sheet per planner of several configurations: hyperparameters that differ, then horizons.
@@ -48,10 +50,9 @@ _READING = (
 
 def _sheet(name: str, trials: pd.DataFrame, intervals: bool) -> Sheet:
     table = build_table(trials)
-    first = trials.drop_duplicates("planner_label").astype({"planner_label": str})
     configs = {
-        label: json.loads(config)
-        for label, config in zip(first["planner_label"], first["planner_config"], strict=True)
+        str(label): _common([json.loads(config) for config in own["planner_config"].unique()])
+        for label, own in trials.groupby("planner_label", observed=True)
     }
     labels = sorted(configs, key=lambda label: (label.count("="), label))
     options = _differing(configs)
@@ -98,6 +99,14 @@ def _against(pairing: Pairing | None) -> str:
     star = "*" if pairing.p_value < SIGNIFICANCE else ""
     p_value = p_value_text(pairing.p_value)
     return f"{100 * pairing.change:+.1f} [{low:+.1f}, {high:+.1f}] p {p_value}{star}"
+
+
+def _common(configs: list[dict[str, object]]) -> dict[str, object]:
+    """A configuration; what tuned settings have in different ways at its horizons says so."""
+    return {
+        name: value if all(other.get(name) == value for other in configs) else BY_HORIZON
+        for name, value in configs[0].items()
+    }
 
 
 def _differing(configs: dict[str, dict[str, object]]) -> list[str]:

@@ -100,18 +100,34 @@ def differences(base: pd.DataFrame, new: pd.DataFrame, matches: list[Match]) -> 
                 f"{', '.join(after)} in the new one."
             )
     for match in matches:
-        old, now = (
-            json.loads(frame["planner_config"].iloc[0]) for frame in (match.base, match.new)
-        )
-        # An option younger than the base stands at its default unless the label names it.
-        label = str(match.new["planner_label"].iloc[0])
-        changed = [
+        if changed := _changed_settings(match):
+            yield f"{match.title} ran with other settings: {', '.join(changed)}."
+
+
+def _changed_settings(match: Match) -> list[str]:
+    """A phrase per hyperparameter and change; tuned ones may change at some horizons only."""
+    # An option younger than the base stands at its default unless the label names it.
+    label = str(match.new["planner_label"].iloc[0])
+    changed: dict[str, None] = {}
+    for before, after in _configs_by_horizon(match):
+        old, now = json.loads(before), json.loads(after)
+        changed |= dict.fromkeys(
             f"{key} {old.get(key, 'unset')} to {now.get(key, 'unset')}"
             for key in sorted(old.keys() | now.keys())
             if old.get(key) != now.get(key) and (key in old or f"{key}=" in label)
-        ]
-        if changed:
-            yield f"{match.title} ran with other settings: {', '.join(changed)}."
+        )
+    return list(changed)
+
+
+def _configs_by_horizon(match: Match) -> Iterator[tuple[str, str]]:
+    base, new = (
+        frame.drop_duplicates("horizon").set_index("horizon")["planner_config"].astype(str)
+        for frame in (match.base, match.new)
+    )
+    shared = base.index.intersection(new.index)
+    if shared.empty:
+        yield base.iloc[0], new.iloc[0]
+    yield from zip(base[shared], new[shared], strict=True)
 
 
 def missing_trials(base: pd.DataFrame, matches: list[Match]) -> Iterator[str]:

@@ -42,6 +42,28 @@ def protocol_notes(finished: pd.DataFrame) -> list[str]:
     ]
 
 
+def settings_notes(finished: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
+    """Where the planners' settings come from, titles by label; nothing if results do not say."""
+    columns = ["planner_label", "settings_source", "settings_budget", "settings_sha256", "model"]
+    planners: dict[str, list[str]] = {}
+    for label, *source in finished[columns].drop_duplicates().itertuples(index=False, name=None):
+        if label in titles and pd.notna(source[0]):
+            planners.setdefault(_source(*source), []).append(label)
+    parts = []
+    for phrase, labels in planners.items():
+        of = f" of {', '.join(titles[label] for label in labels)}" if len(planners) > 1 else ""
+        changed = [label for label in labels if "=" in label]
+        on_top = f", set on top: {', '.join(changed)}" if changed else ""
+        parts.append(f"Settings{of}: {phrase}{on_top}.")
+    return [" ".join(parts)] if parts else []
+
+
+def _source(source: str, budget: str, sha256: str, model: str) -> str:
+    if source != "tuned":
+        return "the planners' defaults"
+    return f"tuned, {budget} (settings/{model}.json, {sha256[:12]})"
+
+
 def _closed_loop(one: pd.Series) -> list[str]:
     if one["protocol"] == "open-loop":
         return []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grasp_bench.report.rows import BOUNDS
 from grasp_bench.results import TRIALS_FILE
 
 _VERSIONS = {
@@ -28,7 +29,12 @@ _HARDWARE = {
     "torch threads a process": "threads",
     "worker processes": "workers",
 }
-PROVENANCE_COLUMNS = (*_VERSIONS.values(), *_HARDWARE.values())
+PROVENANCE_COLUMNS = (
+    *_VERSIONS.values(),
+    *_HARDWARE.values(),
+    "settings_source",
+    "settings_sha256",
+)
 _HASHES = {"world model": ("model", "model_sha256"), "task set": ("tasks", "task_set_sha256")}
 
 
@@ -48,9 +54,16 @@ def hashes(trials: pd.DataFrame, paths: Sequence[Path]) -> dict[str, str]:
     for kind, (name, digest) in _HASHES.items():
         for values in trials[[name, digest]].drop_duplicates().itertuples(index=False, name=None):
             found[f"{kind} {values[0]}"] = str(values[1])
-    configurations = trials[["planner_label", "planner_config_sha256"]].drop_duplicates()
-    for label, digest in configurations.itertuples(index=False, name=None):
-        found[f"configuration {label}"] = str(digest)
+    tuned = trials[["model", "settings_sha256"]].drop_duplicates().dropna()
+    for model, digest in tuned.itertuples(index=False, name=None):
+        found[f"tuned settings {model}"] = str(digest)
+    names = ["planner_label", "planner_config_sha256"]
+    several = trials[names].drop_duplicates()["planner_label"].value_counts()
+    for label, digest, horizon in (
+        trials[[*names, "horizon"]].drop_duplicates().itertuples(index=False, name=None)
+    ):
+        where = f" at H={horizon}" if several[label] > 1 else ""
+        found[f"configuration {label}{where}"] = str(digest)
     for path in paths:
         file = path / TRIALS_FILE if path.is_dir() else path
         if file.exists():
@@ -65,23 +78,33 @@ def commands(trials: pd.DataFrame) -> list[str]:
     that were put together otherwise need several.
     """
     cells = (
-        trials.groupby(["planner", "planner_label", "horizon"], observed=True)["task_id"]
+        trials.assign(untuned=_untuned(trials))
+        .groupby(["planner", "planner_label", "horizon", "untuned"], observed=True)["task_id"]
         .nunique()
         .reset_index(name="tasks")
     )
-    grids: dict[tuple[tuple[int, int], ...], list[tuple[str, str]]] = {}
-    for (name, label), own in cells.groupby(["planner", "planner_label"], observed=True):
+    grids: dict[tuple[bool, tuple[tuple[int, int], ...]], list[tuple[str, str]]] = {}
+    keys = ["planner", "planner_label", "untuned"]
+    for (name, label, untuned), own in cells.groupby(keys, observed=True):
         shape = tuple(
             sorted(zip(own["horizon"].astype(int), own["tasks"].astype(int), strict=True))
         )
-        grids.setdefault(shape, []).append((str(name), str(label)))
+        grids.setdefault((bool(untuned), shape), []).append((str(name), str(label)))
     settings = trials.iloc[0]
     return [
-        _sweep(settings, planners, horizons, tasks)
-        for shape, labels in grids.items()
+        _sweep(settings, planners, horizons, tasks, untuned)
+        for (untuned, shape), labels in grids.items()
         for planners in _one_configuration_each(labels)
         for tasks, horizons in _by_tasks(shape).items()
     ]
+
+
+def _untuned(trials: pd.DataFrame) -> pd.Series:
+    """Whether a sweep needs --untuned to run each of the trials again."""
+    tuned = trials["settings_source"] == "tuned"
+    if not tuned.any():
+        return ~tuned.fillna(False)
+    return ~(tuned.fillna(False) | trials["planner"].isin(BOUNDS))
 
 
 def _by_tasks(shape: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
@@ -102,15 +125,21 @@ def _one_configuration_each(labels: Sequence[tuple[str, str]]) -> Iterator[dict[
 
 
 def _sweep(
-    settings: pd.Series, planners: dict[str, str], horizons: Sequence[int], tasks: int
+    settings: pd.Series,
+    planners: dict[str, str],
+    horizons: Sequence[int],
+    tasks: int,
+    untuned: bool,
 ) -> str:
     words = ["grasp-bench", "sweep", "--planners", ",".join(planners)]
     for name, label in planners.items():
-        # The label names what differs from the defaults, as name[key=value, key=value].
+        # The label names what was set, as name[key=value, key=value].
         changed = label[len(name) :].strip("[]")
-        for setting in filter(None, changed.split(", ")):
-            words += ["--set", f"{name}.{setting}"]
+        for setting in changed.split(", "):
+            if "=" in setting:
+                words += ["--set", f"{name}.{setting}"]
     words += ["--horizons", ",".join(map(str, horizons)), "--trials", str(tasks)]
+    words += ["--untuned"] if untuned else []
     options = ["tasks", "model", "device", "clock", "budget", "max_iterations", "stop"]
     options += ["protocol", "replan_every", "batch"]
     for option in options:

@@ -10,10 +10,16 @@ import numpy as np
 import pandas as pd
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.notes import detectable_note, protocol_notes, reading_note, source_notes
+from grasp_bench.report.notes import (
+    detectable_note,
+    protocol_notes,
+    reading_note,
+    settings_notes,
+    source_notes,
+)
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.published import PAPER, SOURCES, Published, Source
-from grasp_bench.results import check_same_settings, one_row_per_trial
+from grasp_bench.results import check_labels, check_same_settings, one_row_per_trial
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
     SIGNIFICANCE,
@@ -32,7 +38,8 @@ DISPLAY_NAMES = {
 # What a table is made of, for `read_results`.
 TABLE_COLUMNS = (
     "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "planner_config",
-    "planner_config_sha256", "success", "time_to_success", "iterations_to_success",
+    "planner_config_sha256", "settings_source", "settings_sha256", "settings_budget",
+    "success", "time_to_success", "iterations_to_success",
     *SETTINGS_COLUMNS, "cpu", "cores", "accelerator", "workers",
 )  # fmt: skip
 # What a cell is made of: of a million trials, every column more that is sorted out takes time.
@@ -142,7 +149,13 @@ def build_table(trials: pd.DataFrame) -> ResultTable:
     outcomes = finished[_CELL_COLUMNS]
     rows = [_row(h, outcomes[outcomes["horizon"] == h], columns) for h in horizons]
     wall = bool(finished["clock"].iloc[0] == "wall")
-    notes = [reading_note(wall), *protocol_notes(finished), *_further_notes(columns, rows)]
+    titles = {column.label: column.title for column in columns if not column.bound}
+    notes = [
+        reading_note(wall),
+        *settings_notes(finished, titles),
+        *protocol_notes(finished),
+        *_further_notes(columns, rows),
+    ]
     if errors := len(trials) - len(finished):
         notes.append(f"{errors} trial(s) ended in an error and are not counted.")
     return ResultTable(columns, rows, "s" if wall else "iterations", notes)
@@ -169,12 +182,7 @@ def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator
 
 
 def _columns(finished: pd.DataFrame, horizons: list[int]) -> list[TableColumn]:
-    configurations = finished.groupby("planner_label")["planner_config_sha256"].nunique()
-    for label in configurations.index[configurations > 1]:
-        raise UserError(
-            f"'{label}' stands for different hyperparameters in these results, as its defaults "
-            "have changed between them: make a table of each"
-        )
+    check_labels(finished, "make a table of each")
     planners = finished[["planner_label", "planner"]].drop_duplicates()
     names: dict[str, str] = dict(planners.astype(str).itertuples(index=False, name=None))
     titles, paper_order = planner_titles(names), list(DISPLAY_NAMES)

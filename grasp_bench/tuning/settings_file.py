@@ -105,13 +105,12 @@ class SettingsFile:
     sha256: str
     content: TunedSettings
 
+    def fits(self, model_sha256: str) -> bool:
+        """Whether the settings were tuned on these weights."""
+        return self.content.model_sha256 == model_sha256
 
-def settings_path(model: str) -> Path | None:
-    """The file of a model's tuned settings, None if there is none.
 
-    Args:
-        model: name or path of a checkpoint, or name of an installed package's model.
-    """
+def _settings_path(model: str) -> Path | None:
     if model in PLUGIN_MODELS.names():
         candidates = [folder / FOLDER / f"{model}.json" for folder in CHECKPOINT_FOLDERS]
     else:
@@ -120,23 +119,17 @@ def settings_path(model: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def find_settings(model: str, model_sha256: str) -> SettingsFile | None:
-    """The tuned settings of a model, None if it has none.
+def find_settings(model: str) -> SettingsFile | None:
+    """The file of a model's tuned settings, whatever weights they are of; None if there is none.
+
+    Args:
+        model: name or path of a checkpoint, or name of an installed package's model.
 
     Raises:
-        UserError: the file cannot be read, or is of other weights.
+        UserError: it cannot be read, or is malformed.
     """
-    path = settings_path(model)
-    if path is None:
-        return None
-    found = read_settings(path)
-    if found.content.model_sha256 != model_sha256:
-        raise UserError(
-            f"the settings in '{path}' were tuned on other weights "
-            f"({found.content.model_sha256[:12]}) than '{model}' has ({model_sha256[:12]}): "
-            "tune it with `grasp-bench tune`, or run with --untuned"
-        )
-    return found
+    path = _settings_path(model)
+    return None if path is None else read_settings(path)
 
 
 def read_settings(path: Path) -> SettingsFile:

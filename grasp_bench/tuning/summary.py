@@ -23,7 +23,7 @@ def summary_sheet(found: TunedSettings) -> Sheet:
         ],
         notes=[
             f"PAR2 / success rate. PAR2: mean planner {unit} to success, a failure counted as "
-            f"twice the budget. {found.described().capitalize()}. The best of many is flattered "
+            f"twice the budget. Best: {found.described()}. The best of many is flattered "
             "by the tasks it was chosen on: measure it on others."
         ],
         labels=2,

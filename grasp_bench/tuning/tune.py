@@ -82,7 +82,8 @@ def tune(request: TuningRequest, console: Console) -> int:
 
 def _studies(request: TuningRequest, prepared: Prepared, folder: RunFolder) -> list[PlannerStudy]:
     storage = open_storage(folder.path)
-    in_use = find_settings(request.run.model, prepared.loaded.sha256)
+    file = find_settings(request.run.model)
+    in_use = file if file is not None and file.fits(prepared.loaded.sha256) else None
     return [
         PlannerStudy(
             storage,

@@ -1,0 +1,209 @@
+"""Tuned settings: read as they were written, used by default, and named in results."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grasp_bench.errors import UserError
+from grasp_bench.models import load_model
+from grasp_bench.planners import make_planner
+from grasp_bench.report.ablation import ablation_sheets
+from grasp_bench.report.provenance import commands, hashes
+from grasp_bench.report.rows import build_table, combine
+from grasp_bench.results import read_results
+from grasp_bench.tuning.settings_file import (
+    TunedCell,
+    TunedSettings,
+    TuningBudget,
+    read_settings,
+    write_settings,
+)
+from grasp_bench.tuning.study import tunable_planners
+
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+
+
+def cell(**settings):
+    return TunedCell(settings, par2=1.0, success=0.75, default_par2=2.0, default_success=0.5)
+
+
+@pytest.fixture
+def content():
+    return TunedSettings(
+        model="tiny",
+        model_sha256="a" * 64,
+        tuning=TuningBudget(settings=10, tasks=16, budget=2.0, clock="wall", workers=2),
+        made={"cpu": "a processor", "date": "2026-01-01"},
+        planners={
+            "cem": {10: cell(samples=24, elites=4), 30: cell(samples=16, elites=4)},
+            "gd": {10: cell(optimiser="adam", lr=0.2)},
+        },
+    )
+
+
+@pytest.fixture
+def tuned_model(responsive_checkpoint, content, tmp_path):
+    """A checkpoint with tuned settings beside it, and what writes others."""
+    for suffix in (".safetensors", ".json"):
+        source = responsive_checkpoint.with_suffix(suffix)
+        (tmp_path / f"tiny{suffix}").write_bytes(source.read_bytes())
+    checkpoint = tmp_path / "tiny.safetensors"
+    fitting = replace(content, model_sha256=load_model(str(checkpoint)).sha256)
+
+    def write(**changes):
+        write_settings(tmp_path / "settings" / "tiny.json", replace(fitting, **changes))
+
+    write()
+    return checkpoint, write
+
+
+@pytest.fixture
+def run(cli, tuned_model):
+    """Runs planners in a moment; returns what the command printed."""
+
+    def run(*options, planners="cem", horizons="20", out="out", code=0):
+        given = (
+            "sweep", "--planners", planners, "--horizons", horizons, "--trials", 1,
+            "--clock", "iterations", "--budget", 2, "--workers", 1, "--model", tuned_model[0],
+            "--out", out, *options,
+        )  # fmt: skip
+        found, text, err = cli(*given)
+        assert found == code, err
+        return text + err
+
+    return run
+
+
+def test_a_file_is_read_as_it_was_written(content, tmp_path):
+    path = tmp_path / "deep" / "tiny.json"
+    write_settings(path, content)
+    assert read_settings(path).content == content
+
+
+@pytest.mark.parametrize(("horizon", "samples"), [(10, 24), (15, 24), (20, 16), (25, 16), (80, 16)])
+def test_the_nearest_horizon_counts_and_the_longer_of_two(content, horizon, samples):
+    assert content.nearest("cem", horizon).settings["samples"] == samples
+    assert content.nearest("mppi", horizon) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"settings_version": 2}', '{"settings_version": 1, "planners": {}}'],
+)
+def test_what_is_no_settings_file_is_refused_in_a_sentence(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match=r"a\.json' holds no tuned settings \(.*\)$"):
+        read_settings(tmp_path / "a.json")
+
+
+def test_tuned_settings_are_used_and_the_label_says_what_is_not_theirs(run, tmp_path):
+    text = run(planners="cem,zero", horizons="10,20")
+    assert "Settings: tuned, the best of 10 settings on 16 tuning tasks" in " ".join(text.split())
+    trials = read_results(tmp_path / "out").set_index(["planner", "horizon"])
+    assert set(trials["planner_label"]) == {"cem", "zero"}
+    for horizon, samples in ((10, 24), (20, 16)):
+        assert json.loads(trials["planner_config"]["cem", horizon])["samples"] == samples
+        assert trials["settings_source"]["cem", horizon] == "tuned"
+        assert trials["settings_source"]["zero", horizon] == "default"
+        assert len(trials["settings_sha256"]["cem", horizon]) == 64
+
+    labels = {
+        "cem[elites=8]": ("--set", "cem.elites=8"),
+        "cem[untuned]": ("--untuned",),
+        "cem[untuned, samples=40]": ("--untuned", "--set", "cem.samples=40"),
+    }
+    for label, options in labels.items():
+        run(*options, out=label)
+        trials = read_results(tmp_path / label)
+        assert trials["planner_label"].tolist() == [label]
+        tuned = "untuned" not in label
+        assert trials["settings_source"].tolist() == ["tuned" if tuned else "default"]
+        config = json.loads(trials["planner_config"][0])
+        expected = (16, 8) if tuned else (300 if label == "cem[untuned]" else 40, 30)
+        assert (config["samples"], config["elites"]) == expected
+
+
+def test_settings_that_do_not_count_here_are_refused_and_not_needed(run, tuned_model):
+    _, write = tuned_model
+    write(model_sha256="f" * 64)
+    text = run(code=2)
+    assert "were tuned on other weights (ffffffffffff)" in text
+    assert text.count("\n") == 1
+    assert "the planners' defaults" in " ".join(run("--untuned").split())
+    write(planners={"cem": {10: cell(sampels=3)}})
+    assert "do not fit: planner 'cem' has no hyperparameter 'sampels'" in run(code=2)
+
+
+def test_a_folder_that_calls_other_settings_the_same_is_left_alone(run, tuned_model):
+    _, write = tuned_model
+    run()
+    write(planners={"cem": {10: cell(samples=20, elites=4)}})
+    assert "'cem' stands for different hyperparameters" in run(code=2)
+    run(out="other")
+    same_trial = ("--untuned", "--set", "cem.samples=20", "--set", "cem.elites=4")
+    assert "holds trials with these settings as 'cem'" in run(*same_trial, out="other", code=2)
+
+
+@pytest.fixture
+def trials(results):
+    """Tuned planners with settings of their own at two horizons, and one with its defaults."""
+    tuned = {"settings_source": "tuned", "settings_sha256": "e" * 64, "settings_budget": "found"}
+    return combine(
+        [
+            results(
+                {"cem": range(3), "gd[lr=2.0]": range(2)},
+                horizon=horizon, name=f"{horizon}.parquet",
+                planner_config_sha256=str(horizon) * 32, planner_config=f'{{"samples": {horizon}}}',
+                **tuned,
+            )
+            for horizon in (40, 80)
+        ]
+        + [results({"mppi": range(3), "cem[untuned]": [1]}, settings_source="default", name="d")]
+    )  # fmt: skip
+
+
+def test_a_table_says_where_settings_come_from(trials, results):
+    (note,) = [note for note in build_table(trials).notes if note.startswith("Settings")]
+    assert note == (
+        "Settings of CEM, GD: tuned, found (settings/tiny.json, eeeeeeeeeeee), set on top: "
+        "gd[lr=2.0]. Settings of CEM[untuned], MPPI: the planners' defaults."
+    )
+    older = build_table(results({"cem": [1]}, name="older.parquet"))
+    assert not any(note.startswith("Settings") for note in older.notes)
+
+
+def test_commands_and_hashes_know_tuned_settings(trials):
+    tuned, default = sorted(commands(trials), key=lambda command: "--untuned" in command)
+    assert "--planners cem,gd --set gd.lr=2.0 --horizons 40,80 --trials 40 --tasks" in tuned
+    assert "--planners cem,mppi --horizons 40 --trials 40 --untuned --tasks" in default
+    found = hashes(trials, [])
+    assert found["tuned settings tiny"] == "e" * 64
+    assert found["configuration cem at H=80"] == "80" * 32
+
+
+def test_an_ablation_says_what_differs_by_horizon(trials):
+    cem, *_ = ablation_sheets(trials, intervals=False)
+    assert cem.records[0]["samples"] == "by horizon"
+
+
+def test_one_label_is_of_one_file(trials, results):
+    other = results(
+        {"cem": range(3)}, horizon=20, name="other.parquet", settings_source="tuned",
+        settings_sha256="d" * 64, settings_budget="found",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="'cem' stands for different hyperparameters"):
+        build_table(combine([trials, other]))
+
+
+@pytest.mark.parametrize("path", sorted(CHECKPOINTS.glob("settings/*.json")), ids=lambda p: p.stem)
+def test_the_shipped_settings_are_of_the_shipped_checkpoints(path):
+    card = json.loads((CHECKPOINTS / path.name).read_text())
+    found = read_settings(path)
+    assert found.fits(card["sha256"])
+    assert found.content.model == path.stem
+    for name, cells in found.content.planners.items():
+        assert name in tunable_planners()
+        for own in cells.values():
+            make_planner(name, own.settings)
