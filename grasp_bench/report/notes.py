@@ -52,9 +52,7 @@ def settings_notes(finished: pd.DataFrame, titles: Mapping[str, str]) -> list[st
     parts = []
     for phrase, labels in planners.items():
         of = f" of {', '.join(titles[label] for label in labels)}" if len(planners) > 1 else ""
-        changed = [label for label in labels if "=" in label]
-        on_top = f", set on top: {', '.join(changed)}" if changed else ""
-        parts.append(f"Settings{of}: {phrase}{on_top}.")
+        parts.append(f"Settings{of}: {phrase}.")
     return [" ".join(parts)] if parts else []
 
 

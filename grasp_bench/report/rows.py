@@ -162,8 +162,8 @@ def build_table(trials: pd.DataFrame) -> ResultTable:
 
 
 def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator[str]:
-    if changed := [column.label for column in columns if "[" in column.label]:
-        yield f"Hyperparameters that are not the defaults: {'; '.join(changed)}."
+    if changed := [column.label for column in columns if "=" in column.label]:
+        yield f"Hyperparameters that were set: {'; '.join(changed)}."
     ties = {
         row.horizon: max(pairing.detectable for pairing in tied)
         for row in rows

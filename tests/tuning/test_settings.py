@@ -165,10 +165,12 @@ def trials(results):
 
 
 def test_a_table_says_where_settings_come_from(trials, results):
-    (note,) = [note for note in build_table(trials).notes if note.startswith("Settings")]
+    notes = build_table(trials).notes
+    (note,) = [note for note in notes if note.startswith("Settings")]
+    assert "Hyperparameters that were set: gd[lr=2.0]." in notes
     assert note == (
-        "Settings of CEM, GD: tuned, found (settings/tiny.json, eeeeeeeeeeee), set on top: "
-        "gd[lr=2.0]. Settings of CEM[untuned], MPPI: the planners' defaults."
+        "Settings of CEM, GD: tuned, found (settings/tiny.json, eeeeeeeeeeee). "
+        "Settings of CEM[untuned], MPPI: the planners' defaults."
     )
     older = build_table(results({"cem": [1]}, name="older.parquet"))
     assert not any(note.startswith("Settings") for note in older.notes)
