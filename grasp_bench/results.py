@@ -186,9 +186,9 @@ def check_labels(trials: pd.DataFrame, advice: str) -> None:
     Tuned settings may be others at every horizon, if they come from one file.
     """
     for label, own in trials[list(LABEL_COLUMNS)].drop_duplicates().groupby("planner_label"):
-        files = own["settings_sha256"].unique()
-        one_meaning = pd.isna(files[0]) and own["planner_config_sha256"].nunique() == 1
-        one_per_horizon = pd.notna(files[0]) and not own["horizon"].duplicated().any()
+        files = own["settings_sha256"].astype(object).fillna("").unique()
+        one_meaning = own["planner_config_sha256"].nunique() == 1
+        one_per_horizon = files[0] != "" and not own["horizon"].duplicated().any()
         if len(files) > 1 or not (one_meaning or one_per_horizon):
             raise UserError(
                 f"'{label}' stands for different hyperparameters in these results, as its "

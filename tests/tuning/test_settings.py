@@ -109,6 +109,9 @@ def test_tuned_settings_are_used_and_the_label_says_what_is_not_theirs(run, tmp_
         assert trials["settings_source"]["zero", horizon] == "default"
         assert len(trials["settings_sha256"]["cem", horizon]) == 64
 
+    assert "tuned, the best" in run(planners="cem,zero", horizons="10,20")  # and goes on
+    assert len(read_results(tmp_path / "out")) == 4
+
     labels = {
         "cem[elites=8]": ("--set", "cem.elites=8"),
         "cem[untuned]": ("--untuned",),
