@@ -72,7 +72,10 @@ class PatchRecipe(Recipe):
             architecture then carries their configuration (`with_dinov2`).
         vision: schedule of the pretraining; with DINOv2, of the decoder alone.
         masking: its objective.
-        refinement: a second schedule of the predictor, on longer rollouts.
+        redraw: schedule of the predictor's reading and drawing of single frames.
+        redraw_noise: largest standard deviation of noise on the tokens read.
+        dynamics: schedule of the predictor on codes, `rollout` its loss.
+        refinement: schedule of the whole predictor, on tokens.
         refined_rollout: its loss; larger errors count more, since most tokens are background.
     """
 
@@ -81,10 +84,13 @@ class PatchRecipe(Recipe):
     dinov2: str | None = None
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
-    dynamics: Schedule = Schedule(steps=10_000, batch=48, learning_rate=1e-3, average=0.999)
-    refinement: Schedule = Schedule(steps=8_000, batch=32, learning_rate=1e-3, average=0.999)
+    redraw: Schedule = Schedule(steps=6_000, batch=128, learning_rate=3e-3, average=0.999)
+    redraw_noise: float = 0.3
+    dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
+    rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(input_noise=0.05))
+    refinement: Schedule = Schedule(steps=5_000, batch=64, learning_rate=1e-3, average=0.999)
     refined_rollout: DynamicsObjective = field(
-        default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0)
+        default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0, input_noise=0.1)
     )
 
 
@@ -134,12 +140,20 @@ RECIPES: dict[str, AnyRecipe] = {
     ),
     "patch-smoke": PatchRecipe(
         architecture=PatchConfig(
-            channels=8, encoder_width=32, encoder_blocks=1, width=32, blocks=2
+            channels=8,
+            encoder_width=32,
+            encoder_blocks=1,
+            points=1,
+            code=12,
+            token_width=48,
+            width=64,
+            blocks=2,
         ),
         pool_frames=1_000,
         episodes=500,
         vision=Schedule(steps=60, batch=32, learning_rate=3e-3, warmup=20),
-        dynamics=replace(_SMOKE_DYNAMICS, steps=150, batch=16),
+        redraw=Schedule(steps=200, batch=64, learning_rate=4e-3, warmup=20),
+        dynamics=_SMOKE_DYNAMICS,
         refinement=replace(_SMOKE_DYNAMICS, steps=50, batch=16),
     ),
     "jepa-smoke": JepaRecipe(

@@ -32,6 +32,7 @@ from grasp_bench.training.encoder import FramePool, equivariance_loss, supervise
 from grasp_bench.training.jepa import JointEmbedding, joint_embedding_loss, pooled
 from grasp_bench.training.loop import LossFunction, Schedule, Trained, train
 from grasp_bench.training.recipe import AnyRecipe, CompactRecipe, JepaRecipe, PatchRecipe, Recipe
+from grasp_bench.training.redraw import CodeModel, TokenAutoencoder, codes, redraw_loss
 from grasp_bench.training.vision import (
     Autoencoder,
     load_dino_weights,
@@ -159,7 +160,14 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     stages = {"vision": run.train("vision", learner, loss, recipe.vision, recipe.seed)}
     model.encoder.requires_grad_(False)
     episodes = run.encode(model, recipe.seed)
-    stages["dynamics"] = _train_dynamics(model, recipe, episodes, run)
+    set_statistics(model, episodes)
+    redrawing = TokenAutoencoder(model.predictor)
+    loss = redraw_loss(redrawing, model, episodes, recipe.redraw.batch, recipe.redraw_noise)
+    stages["redraw"] = run.train("redraw", redrawing, loss, recipe.redraw, recipe.seed + 3)
+    code_model = CodeModel(model).to(run.device)
+    stages["dynamics"] = _train_dynamics(code_model, recipe, codes(model, episodes), run)
+    model.predictor.code_mean.copy_(code_model.visual_mean)
+    model.predictor.code_std.copy_(code_model.visual_std)
     windows = [Source(episodes, recipe.refinement.batch)]
     refined = dynamics_loss(model, windows, recipe.refined_rollout)
     stages["refinement"] = run.train(
