@@ -29,10 +29,8 @@ class PatchConfig:
             tokens are used instead of those of a `PatchEncoder`.
         encoder_width: channels of the encoder's and the decoder's convolutions.
         encoder_blocks: residual blocks of the encoder.
-        points: places in the predictor's code of a picture.
-        code: its other numbers.
-        token_width: hidden width of the networks that read and draw tokens.
-        width: hidden width of the predictor's residual MLP on codes.
+        token_width: hidden width of the predictor's networks that read and draw tokens.
+        width: hidden width of its residual MLP on poses.
         blocks: its residual blocks.
         frameskip: environment steps per model step.
         image_size: width of the pictures the encoder takes.
@@ -42,8 +40,6 @@ class PatchConfig:
     dinov2: dict[str, Any] | None = None
     encoder_width: int = 96
     encoder_blocks: int = 3
-    points: int = 2
-    code: int = 32
     token_width: int = 128
     width: int = 256
     blocks: int = 4
@@ -91,8 +87,6 @@ class PatchWorldModel(LatentWorldModel):
         self.predictor = RedrawPredictor(
             grid=config.grid,
             channels=config.channels,
-            points=config.points,
-            rest=config.code,
             proprio=PROPRIO_DIM,
             action=self.action_dim,
             token_width=config.token_width,

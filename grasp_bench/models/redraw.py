@@ -1,8 +1,8 @@
-"""A predictor over a grid of tokens: read them into a short code, move that, draw them anew.
+"""A predictor over a grid of tokens: read the block's pose, move it, draw the tokens anew.
 
 A predictor that changes every token by itself draws, wherever it is unsure, the mean of what
-may happen, and its own smear is what it sees next. Here whatever is drawn is a scene that
-some code describes, and a code holds one pose of a rigid block, not two.
+may happen, and its own smear is what it sees next. Here whatever is drawn is a scene with
+one block in one pose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from grasp_bench.models.residual import ResidualPredictor
 
 # Half of what the picture spans, in units of standardised positions of the agent.
 REACH = 2.5
-LAYERS = 3  # of the drawing network
+HEADS, LAYERS = 8, 3  # of attention in the reader; of the drawing network
+POSE_SIZE = 4  # a place and a direction
 
 
 def cell_centres(grid: int) -> Tensor:
@@ -25,28 +26,28 @@ def cell_centres(grid: int) -> Tensor:
 
 
 class TokenReader(nn.Module):
-    """Tokens [N, G * G * C], cell by cell, to codes [N, 2 P + R].
+    """Tokens [N, G * G * C], cell by cell, to codes [N, 2 + R].
 
-    Each of P points is where the tokens, each from its own place, vote that it lies. The other R
-    numbers are an MLP of features that heads of attention pool from all tokens.
+    A code begins with a place: where the tokens, each from its own cell, vote that it lies. The
+    other R numbers are an MLP of features that heads of attention pool from all tokens; two
+    of them are a direction and brought to unit length.
     """
 
     cells: Tensor
 
-    def __init__(self, grid: int, channels: int, points: int, rest: int, width: int) -> None:
+    def __init__(self, grid: int, channels: int, rest: int, width: int) -> None:
         super().__init__()
-        self.shape, self.points = (grid, grid, channels), points
+        self.shape, self.rest = (grid, grid, channels), rest
         self.look = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(width, width, 1),
             nn.SiLU(),
         )
-        heads = 8
-        self.vote = nn.Linear(width, 3 * points)
-        self.attention = nn.Linear(width, heads)
+        self.vote = nn.Linear(width, 3)
+        self.attention = nn.Linear(width, HEADS)
         self.describe = nn.Sequential(
-            nn.Linear(heads * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, rest)
+            nn.Linear(HEADS * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, rest)
         )
         self.register_buffer("cells", cell_centres(grid), persistent=False)
 
@@ -54,28 +55,35 @@ class TokenReader(nn.Module):
         """The codes."""
         picture = tokens.reshape(-1, *self.shape).permute(0, 3, 1, 2)
         seen = self.look(picture).flatten(2).transpose(1, 2)
-        votes = self.vote(seen).unflatten(-1, (self.points, 3))
-        offsets, weights = votes[..., :2], votes[..., 2:].softmax(dim=1)
-        points = (weights * (self.cells[:, None] + offsets)).sum(1)
+        offsets, votes = self.vote(seen).tensor_split([2], dim=-1)
+        place = (votes.softmax(dim=1) * (self.cells + offsets)).sum(1)
         pooled = torch.einsum("nch,ncw->nhw", self.attention(seen).softmax(dim=1), seen)
-        return torch.cat([points.flatten(1), self.describe(pooled.flatten(1))], dim=-1)
+        rest = self.describe(pooled.flatten(1))
+        if self.rest == 2:
+            rest = nn.functional.normalize(rest, dim=-1)
+        return torch.cat([place, rest], dim=-1)
 
 
 class TokenDrawer(nn.Module):
-    """Tokens [N, G * G * C] of codes [N, 2 P + R] and the agent's place [N, 2].
+    """Tokens [N, G * G * C] of codes [N, 2 + R] and the agent's place [N, 2].
 
-    Every token is drawn by itself, from how its cell lies to the points and to the agent,
-    by an MLP that the rest of the code modulates (FiLM, Perez et al., 2018).
+    Every token is drawn by itself, from how its cell lies to the code's place and to the agent,
+    by an MLP that the rest of the code modulates (FiLM, Perez et al., 2018). If that is a
+    direction, tokens also hear where they lie in a frame that turns with it.
     """
 
     cells: Tensor
 
-    def __init__(self, grid: int, channels: int, points: int, rest: int, width: int) -> None:
+    def __init__(self, grid: int, channels: int, rest: int, width: int) -> None:
         super().__init__()
-        self.points, self.width = points, width
-        self.enter = nn.Linear(3 * (points + 1), width)
+        self.rest, self.width = rest, width
+        self.enter = nn.Linear(6 + (2 if rest == 2 else 0), width)
         self.modulate = nn.Sequential(
-            nn.Linear(rest, width), nn.SiLU(), nn.Linear(width, 2 * width * LAYERS)
+            nn.Linear(rest, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 2 * width * LAYERS),
         )
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(LAYERS - 1))
         self.leave = nn.Linear(width, channels)
@@ -83,43 +91,51 @@ class TokenDrawer(nn.Module):
 
     def forward(self, code: Tensor, agent: Tensor) -> Tensor:
         """The tokens, cell by cell, row by row."""
-        points, rest = code.tensor_split([2 * self.points], dim=-1)
-        places = torch.cat([points, agent], dim=-1).reshape(len(code), -1, 2)
-        offsets = self.cells[:, None] - places[:, None]
-        nearness = torch.exp(-2 * offsets.square().sum(-1))
-        hidden = self.enter(torch.cat([offsets.flatten(-2), nearness], dim=-1))
-        films = self.modulate(rest)[:, None].unflatten(-1, (LAYERS, 2, self.width))
+        place, rest = code.tensor_split([2], dim=-1)
+        if self.rest == 2:
+            rest = nn.functional.normalize(rest, dim=-1)
+        offset, to_agent = self.cells - place[:, None], self.cells - agent[:, None]
+        near = [torch.exp(-2 * x.square().sum(-1, keepdim=True)) for x in (offset, to_agent)]
+        heard = [offset, to_agent, *near]
+        if self.rest == 2:
+            heard.append(turned_back(offset, rest[:, None]))
+        hidden = self.enter(torch.cat(heard, dim=-1))
+        films = self.modulate(rest).reshape(-1, 1, LAYERS, 2, self.width)
         for i in range(LAYERS):
-            scale, shift = films[..., i, :, :].unbind(-2)
+            scale, shift = films[:, :, i, 0], films[:, :, i, 1]
             hidden = nn.functional.silu(torch.addcmul(hidden + shift, hidden, scale))
             if i < LAYERS - 1:
                 hidden = self.layers[i](hidden)
-        return self.leave(hidden).flatten(1)  # type: ignore[no-any-return]
+        tokens: Tensor = self.leave(hidden)
+        return tokens.flatten(1)
+
+
+def turned_back(offsets: Tensor, direction: Tensor) -> Tensor:
+    """Offsets [..., 2] in the frame whose first axis is the unit vector `direction` [..., 2]."""
+    (x, y), (cos, sin) = offsets.unbind(-1), direction.unbind(-1)
+    return torch.stack([x * cos + y * sin, y * cos - x * sin], dim=-1)
 
 
 class RedrawPredictor(nn.Module):
-    """F(z, a) for latents z = (tokens, proprioception): read, move, redraw.
+    """F(z, a) for latents z = (tokens, proprioception p): read, move, redraw.
 
         c = (read(tokens) - μ) / σ,  (c', p') = (c, p) + MLP(c, p, a),  tokens' = draw(σ c' + μ, p')
 
     Attributes:
-        reader: a `TokenReader`.
-        drawer: a `TokenDrawer`.
-        dynamics: moves standardised codes and proprioception.
-        code_mean, code_std: μ and σ, [code].
-        coordinates, code_size: how many numbers of a code are points', and how many it has.
+        reader: a `TokenReader` of poses.
+        drawer: a `TokenDrawer` of them.
+        dynamics: moves standardised poses and proprioception.
+        pose_mean, pose_std: μ and σ, [4].
     """  # noqa: RUF002
 
-    code_mean: Tensor
-    code_std: Tensor
+    pose_mean: Tensor
+    pose_std: Tensor
 
     def __init__(
         self,
         *,
         grid: int,
         channels: int,
-        points: int,
-        rest: int,
         proprio: int,
         action: int,
         token_width: int,
@@ -127,26 +143,25 @@ class RedrawPredictor(nn.Module):
         blocks: int,
     ) -> None:
         super().__init__()
-        self.coordinates, self.code_size = 2 * points, 2 * points + rest
         self._proprio = proprio
-        self.reader = TokenReader(grid, channels, points, rest, token_width)
-        self.drawer = TokenDrawer(grid, channels, points, rest, token_width)
-        self.dynamics = ResidualPredictor(self.code_size + proprio, action, width, blocks)
-        self.register_buffer("code_mean", torch.zeros(self.code_size))
-        self.register_buffer("code_std", torch.ones(self.code_size))
+        self.reader = TokenReader(grid, channels, POSE_SIZE - 2, token_width)
+        self.drawer = TokenDrawer(grid, channels, POSE_SIZE - 2, token_width)
+        self.dynamics = ResidualPredictor(POSE_SIZE + proprio, action, width, blocks)
+        self.register_buffer("pose_mean", torch.zeros(POSE_SIZE))
+        self.register_buffer("pose_std", torch.ones(POSE_SIZE))
 
     def read(self, state: Tensor) -> Tensor:
-        """Standardised codes beside proprioception, [..., code + 4], of latents [..., D]."""
+        """Standardised poses beside proprioception, [..., 4 + P], of latents [..., D]."""
         tokens, proprio = state.tensor_split([state.shape[-1] - self._proprio], dim=-1)
-        code = self.reader(tokens.reshape(-1, tokens.shape[-1]))
-        standard = (code - self.code_mean) / self.code_std
+        pose = self.reader(tokens.reshape(-1, tokens.shape[-1]))
+        standard = (pose - self.pose_mean) / self.pose_std
         return torch.cat([standard.reshape(*state.shape[:-1], -1), proprio], dim=-1)
 
     def draw(self, summary: Tensor) -> Tensor:
         """Latents [..., D] of what `read` gives."""
         rows = summary.reshape(-1, summary.shape[-1])
-        code, proprio = rows.tensor_split([self.code_size], dim=-1)
-        tokens = self.drawer(code * self.code_std + self.code_mean, proprio[:, :2])
+        pose, proprio = rows.tensor_split([POSE_SIZE], dim=-1)
+        tokens = self.drawer(pose * self.pose_std + self.pose_mean, proprio[:, :2])
         return torch.cat([tokens, proprio], dim=-1).reshape(*summary.shape[:-1], -1)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:

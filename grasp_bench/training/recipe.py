@@ -14,6 +14,7 @@ from grasp_bench.training.dynamics import DynamicsObjective
 from grasp_bench.training.encoder import EquivarianceWeights, Objective
 from grasp_bench.training.jepa import JepaObjective
 from grasp_bench.training.loop import Schedule
+from grasp_bench.training.redraw import Redrawing
 from grasp_bench.training.vision import MaskedPrediction, read_dino_config
 
 
@@ -72,9 +73,11 @@ class PatchRecipe(Recipe):
             architecture then carries their configuration (`with_dinov2`).
         vision: schedule of the pretraining; with DINOv2, of the decoder alone.
         masking: its objective.
-        redraw: schedule of the predictor's reading and drawing of single frames.
-        redraw_noise: largest standard deviation of noise on the tokens read.
-        dynamics: schedule of the predictor on codes, `rollout` its loss.
+        scene: schedule of reading and drawing single frames through a free code.
+        hinted, redraw: schedules of the predictor's reading and drawing of them through a pose,
+            with and without hints.
+        redrawing: how these three learn.
+        dynamics: schedule of the predictor on poses, `rollout` its loss.
         refinement: schedule of the whole predictor, on tokens.
         refined_rollout: its loss; larger errors count more, since most tokens are background.
     """
@@ -84,11 +87,13 @@ class PatchRecipe(Recipe):
     dinov2: str | None = None
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
-    redraw: Schedule = Schedule(steps=6_000, batch=128, learning_rate=3e-3, average=0.999)
-    redraw_noise: float = 0.3
+    scene: Schedule = Schedule(steps=4_000, batch=128, learning_rate=3e-3)
+    hinted: Schedule = Schedule(steps=1_500, batch=128, learning_rate=3e-3)
+    redraw: Schedule = Schedule(steps=4_000, batch=128, learning_rate=2e-3, average=0.998)
+    redrawing: Redrawing = field(default_factory=Redrawing)
     dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
-    rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(input_noise=0.05))
-    refinement: Schedule = Schedule(steps=5_000, batch=64, learning_rate=1e-3, average=0.999)
+    rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
+    refinement: Schedule = Schedule(steps=4_000, batch=64, learning_rate=1e-3, average=0.999)
     refined_rollout: DynamicsObjective = field(
         default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0, input_noise=0.1)
     )
@@ -143,8 +148,6 @@ RECIPES: dict[str, AnyRecipe] = {
             channels=8,
             encoder_width=32,
             encoder_blocks=1,
-            points=1,
-            code=12,
             token_width=48,
             width=64,
             blocks=2,
@@ -152,7 +155,10 @@ RECIPES: dict[str, AnyRecipe] = {
         pool_frames=1_000,
         episodes=500,
         vision=Schedule(steps=60, batch=32, learning_rate=3e-3, warmup=20),
-        redraw=Schedule(steps=200, batch=64, learning_rate=4e-3, warmup=20),
+        scene=Schedule(steps=100, batch=64, learning_rate=4e-3, warmup=20),
+        hinted=Schedule(steps=60, batch=64, learning_rate=4e-3, warmup=20),
+        redraw=Schedule(steps=60, batch=64, learning_rate=4e-3, warmup=20),
+        redrawing=Redrawing(scene_code=8, landmarks=1_000),
         dynamics=_SMOKE_DYNAMICS,
         refinement=replace(_SMOKE_DYNAMICS, steps=50, batch=16),
     ),

@@ -1,30 +1,82 @@
-"""Stages 3 and 4 of the patch model: tokens through a short code, and how the code moves."""
+"""Stages of the patch model's predictor: what a picture's tokens hold, learnt without labels.
+
+First tokens pass through a code of a place and some free numbers, and come out the same. The
+free numbers then hold how the block is turned, along some bent curve; `unfold` makes a
+direction of them. With that as a hint at first, the predictor's own reader and drawer learn to
+pass tokens through a place and a direction alone. (Without a hint the direction stays fixed.)
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
 from grasp_bench.models.patch import PatchWorldModel
-from grasp_bench.models.redraw import RedrawPredictor
+from grasp_bench.models.redraw import POSE_SIZE, TokenDrawer, TokenReader
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.loop import LossFunction
+from grasp_bench.training.unfold import directions
 
 _READ_EPISODES = 100
 
 
+@dataclass(frozen=True)
+class Redrawing:
+    """How reader and drawer learn.
+
+    Attributes:
+        scene_code: free numbers of the first code.
+        noise: largest standard deviation of the noise on tokens that are read, in units of
+            standardised tokens: what is drawn must be read again at the next model step.
+        landmarks: codes that directions are computed from.
+        sure: hints count where the neighbours agree at least this much (`unfold.directions`).
+    """
+
+    scene_code: int = 32
+    noise: float = 0.3
+    landmarks: int = 12_000
+    sure: float = 0.5
+
+
 class TokenAutoencoder(nn.Module):
-    """The predictor's reader and drawer, which learn together before anything moves."""
+    """A reader and a drawer."""
 
-    def __init__(self, predictor: RedrawPredictor) -> None:
+    def __init__(self, reader: TokenReader, drawer: TokenDrawer) -> None:
         super().__init__()
-        self.reader, self.drawer = predictor.reader, predictor.drawer
+        self.reader, self.drawer = reader, drawer
 
-    def forward(self, tokens: Tensor, agent: Tensor) -> Tensor:
-        """Tokens [N, V] drawn anew from their code and the agent's place [N, 2]."""
-        redrawn: Tensor = self.drawer(self.reader(tokens), agent)
-        return redrawn
+
+def scene_autoencoder(model: PatchWorldModel, redrawing: Redrawing) -> TokenAutoencoder:
+    """One whose codes hold a place and `scene_code` free numbers; freshly drawn weights."""
+    grid, _, channels = model.grid_shape
+    width = model.predictor.reader.vote.in_features
+    shape = (grid, channels, redrawing.scene_code, width)
+    return TokenAutoencoder(TokenReader(*shape), TokenDrawer(*shape)).to(model.visual_mean.device)
+
+
+def pose_autoencoder(model: PatchWorldModel, scene: TokenAutoencoder) -> TokenAutoencoder:
+    """The predictor's reader and drawer; the reader begins with what the scene's has learnt."""
+    predictor = model.predictor
+    for part in ("look", "vote", "attention"):
+        getattr(predictor.reader, part).load_state_dict(getattr(scene.reader, part).state_dict())
+    return TokenAutoencoder(predictor.reader, predictor.drawer)
+
+
+def hints(
+    scene: TokenAutoencoder,
+    model: PatchWorldModel,
+    episodes: LatentEpisodes,
+    redrawing: Redrawing,
+    seed: int,
+) -> Tensor:
+    """Directions [N, M + 1, 2] of all frames; zero where the neighbours disagree."""
+    features = codes(scene.reader, model, episodes).features
+    turned, sure = directions(features.flatten(0, 1)[:, 2:], redrawing.landmarks, seed)
+    turned = turned * (sure > redrawing.sure)[:, None]
+    return turned.reshape(*features.shape[:2], 2)
 
 
 def redraw_loss(
@@ -34,61 +86,85 @@ def redraw_loss(
     batch: int,
     noise: float,
 ) -> LossFunction:
-    """Squared error of frames' tokens drawn anew from the code of noisy ones.
-
-    Each frame's noise has a standard deviation drawn uniformly from nothing to `noise`, in
-    units of standardised tokens: what is drawn must be read again at the next model step.
-    """
-    device = model.visual_mean.device
-    count, frames = episodes.features.shape[:2]
+    """Squared error of frames' tokens, drawn anew from the codes of noisy ones."""
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        episode = torch.randint(count, (batch,), generator=generator)
-        frame = torch.randint(frames, (batch,), generator=generator)
-        latent = model.latent(
-            episodes.features[episode, frame].to(device).float(),
-            episodes.proprio[episode, frame].to(device),
-        )
-        tokens, proprio = latent[:, :-PROPRIO_DIM], latent[:, -PROPRIO_DIM:]
-        level = noise * torch.rand(batch, 1, generator=generator)
-        noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(device)
-        return (autoencoder(noisy, proprio[:, :2]) - tokens).square().mean(), {}
+        return _redraw(autoencoder, model, episodes, batch, noise, generator)[0], {}
 
     return loss
 
 
-class CodeModel(LatentWorldModel):
-    """The predictor's codes as a latent of their own, in which long rollouts are cheap."""
+def hinted_loss(
+    autoencoder: TokenAutoencoder,
+    model: PatchWorldModel,
+    episodes: LatentEpisodes,
+    batch: int,
+    noise: float,
+    hinted: Tensor,
+) -> LossFunction:
+    """`redraw_loss`, and the squared error of directions from their hints [N, M + 1, 2]."""
 
-    kind = "code"
+    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        error, code, rows = _redraw(autoencoder, model, episodes, batch, noise, generator)
+        hint = hinted[rows].to(code.device)
+        given = hint.square().sum(-1, keepdim=True) > 0
+        off = ((code[:, 2:] - hint) * given).square().mean()
+        return error + off, {"redraw": round(float(error.detach()), 5)}
 
-    def __init__(self, model: PatchWorldModel) -> None:
-        predictor = model.predictor
-        super().__init__(model.config, predictor.code_size)
-        self.predictor = predictor.dynamics
-        self._coordinates = predictor.coordinates
+    return loss
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """Codes are read from tokens, not from pixels."""
-        raise NotImplementedError("codes are read from tokens: see `codes`")
 
-    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """One scale for the points, one for the rest."""
-        deviations = features.std(0)
-        points, rest = (
-            deviations[: self._coordinates].mean(),
-            deviations[self._coordinates :].mean(),
-        )
-        scale = torch.where(torch.arange(len(deviations)) < self._coordinates, points, rest)
-        return features.mean(0), scale
+def _redraw(
+    autoencoder: TokenAutoencoder,
+    model: PatchWorldModel,
+    episodes: LatentEpisodes,
+    batch: int,
+    noise: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    # The error, the codes [batch, 2 + R], and which frames they are of.
+    device = model.visual_mean.device
+    count, frames = episodes.features.shape[:2]
+    rows = (
+        torch.randint(count, (batch,), generator=generator),
+        torch.randint(frames, (batch,), generator=generator),
+    )
+    latent = model.latent(
+        episodes.features[rows].to(device).float(), episodes.proprio[rows].to(device)
+    )
+    tokens, proprio = latent[:, :-PROPRIO_DIM], latent[:, -PROPRIO_DIM:]
+    level = noise * torch.rand(batch, 1, generator=generator)
+    noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(device)
+    code = autoencoder.reader(noisy)
+    return (autoencoder.drawer(code, proprio[:, :2]) - tokens).square().mean(), code, rows
 
 
 @torch.no_grad()
-def codes(model: PatchWorldModel, tokens: LatentEpisodes) -> LatentEpisodes:
-    """Episodes whose features are the predictor's codes, from episodes of tokens."""
-    reader, device = model.predictor.reader, model.visual_mean.device
+def codes(reader: TokenReader, model: PatchWorldModel, tokens: LatentEpisodes) -> LatentEpisodes:
+    """Episodes whose features are a reader's codes, from episodes of tokens."""
+    device = model.visual_mean.device
     parts = []
     for features in torch.split(tokens.features, _READ_EPISODES):
         visual = (features.to(device).float() - model.visual_mean) / model.visual_std
-        parts.append(reader(visual.flatten(0, 1)).unflatten(0, visual.shape[:2]).cpu())
+        parts.append(reader(visual.flatten(0, 1)).reshape(*visual.shape[:2], -1).cpu())
     return LatentEpisodes(torch.cat(parts), tokens.proprio, tokens.actions)
+
+
+class PoseModel(LatentWorldModel):
+    """The predictor's poses as a latent of their own, in which long rollouts are cheap."""
+
+    kind = "pose"
+
+    def __init__(self, model: PatchWorldModel) -> None:
+        super().__init__(model.config, POSE_SIZE)
+        self.predictor = model.predictor.dynamics
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Poses are read from tokens, not from pixels."""
+        raise NotImplementedError("poses are read from tokens: see `codes`")
+
+    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """One scale for the place, one for the direction."""
+        deviations = features.std(0)
+        place, direction = deviations[:2].mean(), deviations[2:].mean()
+        return features.mean(0), torch.stack([place, place, direction, direction])

@@ -32,7 +32,15 @@ from grasp_bench.training.encoder import FramePool, equivariance_loss, supervise
 from grasp_bench.training.jepa import JointEmbedding, joint_embedding_loss, pooled
 from grasp_bench.training.loop import LossFunction, Schedule, Trained, train
 from grasp_bench.training.recipe import AnyRecipe, CompactRecipe, JepaRecipe, PatchRecipe, Recipe
-from grasp_bench.training.redraw import CodeModel, TokenAutoencoder, codes, redraw_loss
+from grasp_bench.training.redraw import (
+    PoseModel,
+    codes,
+    hinted_loss,
+    hints,
+    pose_autoencoder,
+    redraw_loss,
+    scene_autoencoder,
+)
 from grasp_bench.training.vision import (
     Autoencoder,
     load_dino_weights,
@@ -161,19 +169,36 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     model.encoder.requires_grad_(False)
     episodes = run.encode(model, recipe.seed)
     set_statistics(model, episodes)
-    redrawing = TokenAutoencoder(model.predictor)
-    loss = redraw_loss(redrawing, model, episodes, recipe.redraw.batch, recipe.redraw_noise)
-    stages["redraw"] = run.train("redraw", redrawing, loss, recipe.redraw, recipe.seed + 3)
-    code_model = CodeModel(model).to(run.device)
-    stages["dynamics"] = _train_dynamics(code_model, recipe, codes(model, episodes), run)
-    model.predictor.code_mean.copy_(code_model.visual_mean)
-    model.predictor.code_std.copy_(code_model.visual_std)
+    stages |= _train_redrawing(model, recipe, episodes, run)
+    poses = PoseModel(model).to(run.device)
+    read = codes(model.predictor.reader, model, episodes)
+    stages["dynamics"] = _train_dynamics(poses, recipe, read, run)
+    model.predictor.pose_mean.copy_(poses.visual_mean)
+    model.predictor.pose_std.copy_(poses.visual_std)
     windows = [Source(episodes, recipe.refinement.batch)]
     refined = dynamics_loss(model, windows, recipe.refined_rollout)
     stages["refinement"] = run.train(
         "refinement", model.predictor, refined, recipe.refinement, recipe.seed + 2
     )
     return model, supervision, stages
+
+
+def _train_redrawing(
+    model: PatchWorldModel, recipe: PatchRecipe, episodes: LatentEpisodes, run: TrainingRun
+) -> dict[str, Trained]:
+    redrawing, noise = recipe.redrawing, recipe.redrawing.noise
+    scene = scene_autoencoder(model, redrawing)
+    loss = redraw_loss(scene, model, episodes, recipe.scene.batch, noise)
+    stages = {"scene": run.train("scene", scene, loss, recipe.scene, recipe.seed + 3)}
+    run.report("directions", 0, 1, {})
+    directed = hints(scene, model, episodes, redrawing, recipe.seed)
+    run.report("directions", 1, 1, {})
+    pose = pose_autoencoder(model, scene)
+    loss = hinted_loss(pose, model, episodes, recipe.hinted.batch, noise, directed)
+    stages["hinted"] = run.train("hinted", pose, loss, recipe.hinted, recipe.seed + 4)
+    loss = redraw_loss(pose, model, episodes, recipe.redraw.batch, noise)
+    stages["redraw"] = run.train("redraw", pose, loss, recipe.redraw, recipe.seed + 5)
+    return stages
 
 
 def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
