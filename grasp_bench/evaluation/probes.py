@@ -139,8 +139,8 @@ def fit_token_probe(
 ) -> Probe:
     """A `PoolingHead` on the tokens of latents [N, *Z] of states [N, 7].
 
-    What a token holds is read in the same way wherever it lies, which takes far fewer frames
-    than an MLP on all tokens side by side.
+    What a token and its neighbours hold is read in the same way wherever they lie, which takes
+    far fewer frames than an MLP on all tokens side by side.
 
     Raises:
         ValueError: the tokens do not lie on a square grid.
@@ -155,7 +155,9 @@ def fit_token_probe(
     if side * side != tokens:
         raise ValueError(f"{tokens} tokens do not lie on a square grid")
     fitted = _fit(
-        lambda: PoolingHead(channels, side, settings.token_votes, settings.token_hidden, TARGETS),
+        lambda: PoolingHead(
+            channels, side, settings.token_votes, settings.token_hidden, TARGETS, context=3
+        ),
         inputs,
         _targets(states),
         settings.token_steps,

@@ -28,7 +28,7 @@ class ProbeSettings:
     steps: int = 3_000
     batch: int = 512
     hidden: int = 256
-    token_frames: int = 50_000
+    token_frames: int = 100_000
     token_steps: int = 6_000
     token_batch: int = 128
     token_hidden: int = 128

@@ -16,6 +16,7 @@ from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
+from grasp_bench.models.prior import LatentPrior
 from grasp_bench.models.prior_file import load_prior
 from grasp_bench.registry import Registry, did_you_mean
 from grasp_bench.types import WorldModel
@@ -179,5 +180,5 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     if found is None:
         return LoadedModel(model, path.stem, card["sha256"], card)
     prior, prior_sha256 = found
-    model.attach_prior(prior)
+    model.attach_prior(LatentPrior(prior, model.summary))
     return LoadedModel(model, path.stem, card["sha256"], card, prior_sha256)

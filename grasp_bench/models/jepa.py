@@ -50,22 +50,25 @@ class PoolingHead(nn.Module):
 
     One MLP, shared by all tokens, gives each a weight and an offset for every one of K
     points; a point is the weighted mean of place plus offset. Features are functions of the
-    points, so they begin as functions of where things are.
+    points, so they begin as functions of where things are. With `context` 3 a token's
+    eight neighbours are inputs of the MLP as well.
     """
 
     token_mean: Tensor
     token_std: Tensor
     places: Tensor
 
-    def __init__(self, channels: int, cells: int, votes: int, width: int, features: int) -> None:
+    def __init__(
+        self, channels: int, cells: int, votes: int, width: int, features: int, context: int = 1
+    ) -> None:
         super().__init__()
-        self.votes = votes
+        self.cells, self.votes = cells, votes
         self.each = nn.Sequential(
-            nn.Linear(channels, width),
+            nn.Conv2d(channels, width, context, padding=context // 2),
             nn.SiLU(),
-            nn.Linear(width, width),
+            nn.Conv2d(width, width, 1),
             nn.SiLU(),
-            nn.Linear(width, 3 * votes),
+            nn.Conv2d(width, 3 * votes, 1),
         )
         self.direct = nn.Linear(2 * votes, features)
         self.whole = nn.Sequential(
@@ -84,8 +87,10 @@ class PoolingHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features [..., V] of tokens [..., G * G, C]."""
-        cast = self.each((tokens - self.token_mean) / self.token_std)
-        cast = cast.reshape(*cast.shape[:-1], self.votes, 3)
+        standard = (tokens - self.token_mean) / self.token_std
+        grids = standard.reshape(-1, self.cells, self.cells, standard.shape[-1])
+        cast = self.each(grids.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        cast = cast.reshape(*tokens.shape[:-1], self.votes, 3)
         weights = cast[..., :1].softmax(dim=-3)
         points = (weights * (self.places + cast[..., 1:])).sum(-3).flatten(-2) * 2
         features: Tensor = self.direct(points) + self.whole(points)

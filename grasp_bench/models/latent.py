@@ -131,6 +131,10 @@ class LatentWorldModel(nn.Module, ABC):
         following: Tensor = self.predictor(state, action)
         return following
 
+    def summary(self, state: Tensor) -> Tensor:
+        """What an action prior reads of latents [..., D]: all of them, if nothing shorter does."""
+        return state
+
     def disagreement(self, state: Tensor, action: Tensor) -> Tensor:
         """How far an ensemble's predictors lie apart on [..., D] and [..., A], [...].
 

@@ -111,6 +111,10 @@ class PatchWorldModel(LatentWorldModel):
         visual = state[..., : self.visual_dim]
         return visual.reshape(*state.shape[:-1], -1, self.grid_shape[-1])
 
+    def summary(self, state: Tensor) -> Tensor:
+        """The block's pose, as the predictor reads it, and proprioception, [..., 8]."""
+        return self.predictor.read(state)
+
     def decode(self, state: Tensor) -> Tensor:
         """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
         visual = state[:, : self.visual_dim] * self.visual_std + self.visual_mean

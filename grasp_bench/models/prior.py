@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from grasp_bench.models.jepa import PoolingHead
-from grasp_bench.models.latent import PROPRIO_DIM
 
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
 _TIME_SCALE = 16.0  # model steps; brings the time left near one
@@ -21,24 +19,18 @@ class PriorConfig:
     """The architecture of a `MixturePrior`.
 
     Attributes:
-        latent: D, width of the world model's latent.
-        action: A, width of its actions.
-        tokens: (cells along a side, channels) where the latent holds visual tokens.
+        latent: width of what is read of a latent, `LatentWorldModel.summary`.
+        action: A, width of the world model's actions.
         components: K, Gaussians in the mixture.
         width: hidden width of the residual blocks.
         blocks: number of residual blocks.
-        votes, head_width, features: of the head that reads tokens.
     """
 
     latent: int
     action: int
-    tokens: tuple[int, int] | None = None
     components: int = 5
     width: int = 256
     blocks: int = 3
-    votes: int = 8
-    head_width: int = 128
-    features: int = 16
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the prior's card."""
@@ -48,8 +40,7 @@ class PriorConfig:
 class MixturePrior(nn.Module):
     """π(a | s, g, k) = Σ_i w_i N(a; μ_i, diag σ_i²), all functions of (s, g, g - s, k, 1/k).
 
-    A mixture density network (Bishop, 1994). Visual tokens are first read by a
-    `PoolingHead`, whose points say where things are.
+    A mixture density network (Bishop, 1994). s and g are summaries of latents.
     """  # noqa: RUF002
 
     def __init__(self, config: PriorConfig) -> None:
@@ -57,15 +48,7 @@ class MixturePrior(nn.Module):
         self.config = config
         self.components, self.action = config.components, config.action
         self.draws = 1 + config.action
-        read = config.latent
-        self.head: PoolingHead | None = None
-        if config.tokens is not None:
-            cells, channels = config.tokens
-            self.head = PoolingHead(
-                channels, cells, config.votes, config.head_width, config.features
-            )
-            read = config.features + PROPRIO_DIM
-        self.enter = nn.Linear(3 * read + 2, config.width)
+        self.enter = nn.Linear(3 * config.latent + 2, config.width)
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.LayerNorm(config.width),
@@ -82,12 +65,11 @@ class MixturePrior(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """log w [..., K], μ [..., K, A] and log σ [..., K, A].
 
-        Takes states and goals [..., D], and the model steps between them, [...].
+        Takes summaries of states and goals, and the model steps between them, [...].
         """  # noqa: RUF002
-        here, there = self._read(state), self._read(goal)
-        time = steps_left[..., None].to(here)
+        time = steps_left[..., None].to(state)
         features = self.enter(
-            torch.cat([here, there, there - here, time / _TIME_SCALE, 1 / time], dim=-1)
+            torch.cat([state, goal, goal - state, time / _TIME_SCALE, 1 / time], dim=-1)
         )
         for block in self.blocks:
             features = features + block(features)
@@ -118,10 +100,25 @@ class MixturePrior(nn.Module):
         each = -(0.5 * offsets.square() + deviations + 0.5 * math.log(2 * math.pi)).sum(-1)
         return torch.logsumexp(weights + each, dim=-1)
 
-    def _read(self, latent: Tensor) -> Tensor:
-        if self.head is None:
-            return latent
-        visual, proprio = latent[..., :-PROPRIO_DIM], latent[..., -PROPRIO_DIM:]
-        assert self.config.tokens is not None
-        tokens = visual.reshape(*visual.shape[:-1], -1, self.config.tokens[1])
-        return torch.cat([self.head(tokens), proprio], dim=-1)
+
+class LatentPrior:
+    """A `MixturePrior` that takes a world model's latents (`grasp_bench.types.ActionPrior`)."""
+
+    def __init__(self, mixture: MixturePrior, summary: Callable[[Tensor], Tensor]) -> None:
+        """`summary` maps latents [..., D] to what the mixture reads."""
+        self.mixture, self._summary = mixture, summary
+        self.draws = mixture.draws
+
+    def sample(
+        self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
+    ) -> Tensor:
+        """Actions [..., A] for states and goals [..., D]."""
+        here, there = self._read(state), self._read(goal)
+        return self.mixture.sample(here, there, steps_left, draws, temperature)
+
+    def _read(self, latents: Tensor) -> Tensor:
+        # A goal that is spread over a population is read once.
+        leading = latents.shape[:-1]
+        strides = latents.stride()[:-1]
+        once = tuple(slice(None) if stride else slice(0, 1) for stride in strides)
+        return self._summary(latents[once]).expand(*leading, -1)

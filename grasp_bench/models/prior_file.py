@@ -38,13 +38,6 @@ def load_prior(
     card = read_card(path)
     if card.get("model_sha256") != model_sha256:
         return None  # the checkpoint was trained anew since
-    prior = load_weights(path, card, _build)
+    prior = load_weights(path, card, lambda card: MixturePrior(PriorConfig(**card["architecture"])))
     prior.to(device).eval().requires_grad_(False)
     return prior, str(card["sha256"])
-
-
-def _build(card: dict[str, Any]) -> MixturePrior:
-    architecture = dict(card["architecture"])
-    if architecture.get("tokens") is not None:
-        architecture["tokens"] = tuple(architecture["tokens"])
-    return MixturePrior(PriorConfig(**architecture))

@@ -16,7 +16,6 @@ from grasp_bench.errors import UserError
 from grasp_bench.machine import describe_machine
 from grasp_bench.models.checkpoint import find_checkpoint, load_model
 from grasp_bench.models.latent import LatentWorldModel
-from grasp_bench.models.patch import PatchWorldModel
 from grasp_bench.models.prior import MixturePrior, PriorConfig
 from grasp_bench.models.prior_file import prior_path, save_prior
 from grasp_bench.training.data import load_demonstrations
@@ -27,6 +26,7 @@ from grasp_bench.training.stages import Report, silent
 
 HELD_OUT_WINDOWS = 4_096
 REPORTED_STEPS = (1, 4, 8, 16)
+_READ_EPISODES = 200
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,19 @@ def train_prior(
     unseen = encode_episodes(model, held_out, folder / "held-out.npz", recipe.seed)
     report("latents", 1, 1, {})
     torch.manual_seed(recipe.seed)
-    prior = MixturePrior(prior_config(model, recipe)).to(model.visual_mean.device)
+    windows, unseen_windows = (Summaries.of(model, some) for some in (episodes, unseen))
+    config = PriorConfig(
+        latent=windows.latents.shape[-1],
+        action=model.action_dim,
+        components=recipe.components,
+        width=recipe.width,
+        blocks=recipe.blocks,
+    )
+    prior = MixturePrior(config).to(model.visual_mean.device)
     begin = time.monotonic()
     trained = train(
         prior,
-        prior_loss(prior, model, episodes, recipe.schedule.batch),
+        prior_loss(prior, windows, recipe.schedule.batch),
         recipe.schedule,
         folder / "prior.pt",
         recipe.seed + 1,
@@ -112,7 +120,7 @@ def train_prior(
         "model_sha256": loaded.sha256,
         "recipe": asdict(recipe),
         "data": {"episodes": len(data.states), "split": "train", "sha256": data.fingerprint()},
-        "held_out": nats_per_action(prior, model, unseen),
+        "held_out": nats_per_action(prior, unseen_windows),
         "training_seconds": round(trained.seconds),
         "last_session_seconds": round(time.monotonic() - begin),
         "environment": asdict(describe_machine(device)),
@@ -122,30 +130,42 @@ def train_prior(
     return path, save_prior(prior, path, card)
 
 
-def prior_config(model: LatentWorldModel, recipe: PriorRecipe) -> PriorConfig:
-    """The architecture that fits a model."""
-    config = PriorConfig(
-        latent=model.latent_shape[0],
-        action=model.action_dim,
-        components=recipe.components,
-        width=recipe.width,
-        blocks=recipe.blocks,
-    )
-    if isinstance(model, PatchWorldModel):
-        side, _, channels = model.grid_shape
-        return replace(config, tokens=(side, channels))
-    return config
+@dataclass(frozen=True)
+class Summaries:
+    """Episodes as a prior sees them.
+
+    Attributes:
+        latents: [N, M + 1, S] what `LatentWorldModel.summary` gives.
+        actions: [N, M, A] normalised.
+    """
+
+    latents: Tensor
+    actions: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: LatentWorldModel, episodes: LatentEpisodes) -> Summaries:
+        """The summaries of encoded episodes."""
+        device = model.visual_mean.device
+        parts = [
+            model.summary(model.latent(features.to(device).float(), proprio.to(device)))
+            for features, proprio in zip(
+                torch.split(episodes.features, _READ_EPISODES),
+                torch.split(episodes.proprio, _READ_EPISODES),
+                strict=True,
+            )
+        ]
+        return cls(torch.cat(parts), model.normalise_actions(episodes.actions.to(device)))
 
 
-# Draws states and goals [B, D], the model steps [B] between them and the action [B, A] taken.
+# Draws summaries of states and goals [B, S], the model steps [B] between them and the action
+# [B, A] taken.
 Windows = Callable[[torch.Generator], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
-def prior_loss(
-    prior: MixturePrior, model: LatentWorldModel, episodes: LatentEpisodes, batch: int
-) -> LossFunction:
+def prior_loss(prior: MixturePrior, summaries: Summaries, batch: int) -> LossFunction:
     """Negative log likelihood of the first action of random windows of 1 to M model steps."""
-    draw = window_sampler(model, episodes, batch)
+    draw = window_sampler(summaries, batch)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         return -prior.log_likelihood(*draw(generator)).mean(), {}
@@ -153,12 +173,9 @@ def prior_loss(
     return loss
 
 
-def window_sampler(
-    model: LatentWorldModel, episodes: LatentEpisodes, batch: int, steps: int | None = None
-) -> Windows:
+def window_sampler(summaries: Summaries, batch: int, steps: int | None = None) -> Windows:
     """Draws windows of `steps` model steps, by default of a random length each."""
-    device = model.visual_mean.device
-    actions = model.normalise_actions(episodes.actions.to(device))
+    latents, actions = summaries.latents, summaries.actions
     longest = actions.shape[1]
 
     def draw(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -168,30 +185,26 @@ def window_sampler(
             length = length.fill_(steps)
         share = torch.rand(batch, generator=generator)
         begin = (share * (longest - length + 1)).long().clamp(max=longest - 1)
-        ends = [
-            model.latent(
-                episodes.features[episode, when].to(device).float(),
-                episodes.proprio[episode, when].to(device),
-            )
-            for when in (begin, begin + length)
-        ]
-        action = actions[episode.to(device), begin.to(device)]
-        return ends[0], ends[1], length.to(device), action
+        end = begin + length
+        return (
+            latents[episode, begin],
+            latents[episode, end],
+            length.to(latents.device),
+            actions[episode, begin],
+        )
 
     return draw
 
 
 @torch.no_grad()
-def nats_per_action(
-    prior: MixturePrior, model: LatentWorldModel, episodes: LatentEpisodes
-) -> dict[str, float]:
+def nats_per_action(prior: MixturePrior, summaries: Summaries) -> dict[str, float]:
     """Mean negative log likelihood of held-out actions, by the model steps left.
 
     Beside it that of a standard normal distribution, which knows nothing.
     """
     nats = {}
     for steps in REPORTED_STEPS:
-        draw = window_sampler(model, episodes, HELD_OUT_WINDOWS, steps)
+        draw = window_sampler(summaries, HELD_OUT_WINDOWS, steps)
         windows = draw(torch.Generator().manual_seed(0))
         nats[f"{steps}_steps"] = round(-float(prior.log_likelihood(*windows).mean()), 3)
         action = windows[-1]

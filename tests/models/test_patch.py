@@ -16,8 +16,7 @@ def states(count):
     return np.stack([sample_start(rng) for _ in range(count)])
 
 
-TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, width=8, blocks=1, path_width=8)
-
+TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
 
 DINO = replace(
     TINY,
@@ -37,7 +36,7 @@ DINO = replace(
 def model():
     torch.manual_seed(0)
     model = PatchWorldModel(TINY)
-    torch.nn.init.normal_(model.predictor.leave.weight, std=0.1)
+    torch.nn.init.normal_(model.predictor.dynamics.leave[-1].weight, std=0.1)
     return model.eval().requires_grad_(False)
 
 

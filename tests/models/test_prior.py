@@ -5,7 +5,7 @@ import torch
 
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
-from grasp_bench.models.prior import MixturePrior, PriorConfig
+from grasp_bench.models.prior import LatentPrior, MixturePrior, PriorConfig
 from grasp_bench.models.prior_file import prior_path, save_prior
 
 LATENT, ACTION = 14, 10
@@ -81,13 +81,23 @@ def test_any_leading_dimensions_give_what_rows_alone_give():
     torch.testing.assert_close(together[1, 2], alone)
 
 
-def test_visual_tokens_are_read_where_they_lie():
-    config = PriorConfig(4 * 4 * 3 + 4, ACTION, tokens=(4, 3), width=16, blocks=1, head_width=8)
-    prior = MixturePrior(config)
-    state = torch.randn(5, config.latent)
+def test_latents_are_read_by_the_models_summary_and_a_spread_goal_once():
+    torch.manual_seed(0)
+    mixture = MixturePrior(PriorConfig(3, ACTION, width=16, blocks=1))
+    read = []
+
+    def summary(latents):
+        read.append(latents.shape)
+        return latents[..., :3]
+
+    prior = LatentPrior(mixture, summary)
+    state, goal = torch.randn(2, 6, LATENT), torch.randn(2, 1, LATENT).expand(2, 6, LATENT)
+    draws = torch.randn(2, 6, prior.draws)
     with torch.no_grad():
-        actions = prior.sample(state, state.flip(0), 3, torch.randn(5, prior.draws), 1.0)
-    assert actions.shape == (5, ACTION)
+        actions = prior.sample(state, goal, 3, draws, 1.0)
+        alone = mixture.sample(state[..., :3], goal[..., :3], 3, draws, 1.0)
+    torch.testing.assert_close(actions, alone)
+    assert read == [(2, 6, LATENT), (2, 1, LATENT)]
 
 
 def test_a_checkpoint_loads_with_its_prior_whose_weights_are_no_part_of_the_model(checkpoint):
@@ -95,8 +105,9 @@ def test_a_checkpoint_loads_with_its_prior_whose_weights_are_no_part_of_the_mode
     card = json.loads(prior_path(checkpoint).with_suffix(".json").read_text())
     assert loaded.prior_sha256 == card["sha256"]
     assert not any("prior" in name for name in loaded.model.state_dict())
+    weights = loaded.model.prior.mixture.state_dict()
     for name, value in make_prior().state_dict().items():
-        torch.testing.assert_close(loaded.model.prior.state_dict()[name], value, rtol=0, atol=0)
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
 
 
 def test_a_prior_of_other_weights_is_left_alone(checkpoint):

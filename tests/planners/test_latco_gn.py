@@ -114,8 +114,8 @@ def test_actions_end_within_their_limits(make_problem, run):
 
 def test_it_plans_in_a_grid_of_tokens(run):
     torch.manual_seed(0)
-    model = PatchWorldModel(PatchConfig(channels=1, width=8, blocks=1, path_width=8)).eval()
-    torch.nn.init.normal_(model.predictor.leave.weight)
+    model = PatchWorldModel(PatchConfig(channels=1, token_width=8, width=8, blocks=1)).eval()
+    torch.nn.init.normal_(model.predictor.dynamics.leave[-1].weight)
     size = model.latent_shape[0]
     problem = Problem(model, *normal(2, 2, size).float(), steps=3)
     shown = run(LatCoGN(iterations=10), problem, upto=10)
