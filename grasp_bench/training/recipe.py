@@ -93,7 +93,7 @@ class PatchRecipe(Recipe):
     redrawing: Redrawing = field(default_factory=Redrawing)
     dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
     rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
-    refinement: Schedule = Schedule(steps=4_000, batch=64, learning_rate=1e-3, average=0.999)
+    refinement: Schedule = Schedule(steps=1_500, batch=64, learning_rate=1e-3, average=0.999)
     refined_rollout: DynamicsObjective = field(
         default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0, input_noise=0.1)
     )

@@ -9,7 +9,9 @@ pass tokens through a place and a direction alone. (Without a hint the direction
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -70,13 +72,21 @@ def hints(
     model: PatchWorldModel,
     episodes: LatentEpisodes,
     redrawing: Redrawing,
+    cache: Path,
     seed: int,
 ) -> Tensor:
-    """Directions [N, M + 1, 2] of all frames; zero where the neighbours disagree."""
-    features = codes(scene.reader, model, episodes).features
-    turned, sure = directions(features.flatten(0, 1)[:, 2:], redrawing.landmarks, seed)
-    turned = turned * (sure > redrawing.sure)[:, None]
-    return turned.reshape(*features.shape[:2], 2)
+    """Directions [N, M + 1, 2] of all frames; zero where the neighbours disagree.
+
+    `cache` is read if it exists.
+    """
+    if not cache.exists():
+        features = codes(scene.reader, model, episodes).features
+        turned, sure = directions(features.flatten(0, 1)[:, 2:], redrawing.landmarks, seed)
+        turned = turned * (sure > redrawing.sure)[:, None]
+        temporary = cache.with_name("directions.tmp.npy")
+        np.save(temporary, turned.reshape(*features.shape[:2], 2).numpy())
+        temporary.replace(cache)
+    return torch.from_numpy(np.load(cache, allow_pickle=False))
 
 
 def redraw_loss(

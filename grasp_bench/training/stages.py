@@ -191,7 +191,8 @@ def _train_redrawing(
     loss = redraw_loss(scene, model, episodes, recipe.scene.batch, noise)
     stages = {"scene": run.train("scene", scene, loss, recipe.scene, recipe.seed + 3)}
     run.report("directions", 0, 1, {})
-    directed = hints(scene, model, episodes, redrawing, recipe.seed)
+    cache = run.folder / "directions.npy"
+    directed = hints(scene, model, episodes, redrawing, cache, recipe.seed)
     run.report("directions", 1, 1, {})
     pose = pose_autoencoder(model, scene)
     loss = hinted_loss(pose, model, episodes, recipe.hinted.batch, noise, directed)
