@@ -78,8 +78,7 @@ class PatchRecipe(Recipe):
             with and without hints.
         redrawing: how these three learn.
         dynamics: schedule of the predictor on poses, `rollout` its loss.
-        refinement: schedule of the whole predictor, on tokens.
-        refined_rollout: its loss; larger errors count more, since most tokens are background.
+        agreement: schedule of the drawing of what is read again as it was meant.
     """
 
     architecture: PatchConfig = field(default_factory=PatchConfig)
@@ -93,10 +92,7 @@ class PatchRecipe(Recipe):
     redrawing: Redrawing = field(default_factory=Redrawing)
     dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
     rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
-    refinement: Schedule = Schedule(steps=1_500, batch=64, learning_rate=1e-3, average=0.999)
-    refined_rollout: DynamicsObjective = field(
-        default_factory=lambda: DynamicsObjective(unroll=6, huber=1.0, input_noise=0.1)
-    )
+    agreement: Schedule = Schedule(steps=2_000, batch=128, learning_rate=1e-3, average=0.998)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +156,7 @@ RECIPES: dict[str, AnyRecipe] = {
         redraw=Schedule(steps=60, batch=64, learning_rate=4e-3, warmup=20),
         redrawing=Redrawing(scene_code=8, landmarks=1_000),
         dynamics=_SMOKE_DYNAMICS,
-        refinement=replace(_SMOKE_DYNAMICS, steps=50, batch=16),
+        agreement=Schedule(steps=50, batch=64, learning_rate=1e-3, warmup=10),
     ),
     "jepa-smoke": JepaRecipe(
         architecture=JepaConfig(

@@ -35,12 +35,14 @@ class Redrawing:
             standardised tokens: what is drawn must be read again at the next model step.
         landmarks: codes that directions are computed from.
         sure: hints count where the neighbours agree at least this much (`unfold.directions`).
+        agreement: weight of the pose that is read again from what was drawn.
     """
 
     scene_code: int = 32
     noise: float = 0.3
     landmarks: int = 12_000
     sure: float = 0.5
+    agreement: float = 10.0
 
 
 class TokenAutoencoder(nn.Module):
@@ -124,6 +126,32 @@ def hinted_loss(
     return loss
 
 
+def agreement_loss(
+    autoencoder: TokenAutoencoder,
+    model: PatchWorldModel,
+    episodes: LatentEpisodes,
+    batch: int,
+    weight: float,
+) -> LossFunction:
+    """`redraw_loss` without noise, and `weight` times the squared error of the pose read again.
+
+    The drawer learns alone: in a rollout the reader sees what was drawn, and what it reads
+    there should be what was meant.
+    """
+
+    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        tokens, proprio, _ = _frames(model, episodes, batch, generator)
+        with torch.no_grad():
+            pose = autoencoder.reader(tokens)
+        redrawn = autoencoder.drawer(pose, proprio[:, :2])
+        error = (redrawn - tokens).square().mean()
+        off = (autoencoder.reader(redrawn) - pose).square().mean()
+        parts = {"redraw": round(float(error.detach()), 5), "pose": round(float(off.detach()), 6)}
+        return error + weight * off, parts
+
+    return loss
+
+
 def _redraw(
     autoencoder: TokenAutoencoder,
     model: PatchWorldModel,
@@ -133,6 +161,17 @@ def _redraw(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     # The error, the codes [batch, 2 + R], and which frames they are of.
+    tokens, proprio, rows = _frames(model, episodes, batch, generator)
+    level = noise * torch.rand(batch, 1, generator=generator)
+    noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(tokens)
+    code = autoencoder.reader(noisy)
+    return (autoencoder.drawer(code, proprio[:, :2]) - tokens).square().mean(), code, rows
+
+
+def _frames(
+    model: PatchWorldModel, episodes: LatentEpisodes, batch: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    # Tokens [batch, V] and proprioception [batch, 4] of random frames, and which these are.
     device = model.visual_mean.device
     count, frames = episodes.features.shape[:2]
     rows = (
@@ -142,11 +181,7 @@ def _redraw(
     latent = model.latent(
         episodes.features[rows].to(device).float(), episodes.proprio[rows].to(device)
     )
-    tokens, proprio = latent[:, :-PROPRIO_DIM], latent[:, -PROPRIO_DIM:]
-    level = noise * torch.rand(batch, 1, generator=generator)
-    noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(device)
-    code = autoencoder.reader(noisy)
-    return (autoencoder.drawer(code, proprio[:, :2]) - tokens).square().mean(), code, rows
+    return latent[:, :-PROPRIO_DIM], latent[:, -PROPRIO_DIM:], rows
 
 
 @torch.no_grad()

@@ -34,6 +34,8 @@ from grasp_bench.training.loop import LossFunction, Schedule, Trained, train
 from grasp_bench.training.recipe import AnyRecipe, CompactRecipe, JepaRecipe, PatchRecipe, Recipe
 from grasp_bench.training.redraw import (
     PoseModel,
+    TokenAutoencoder,
+    agreement_loss,
     codes,
     hinted_loss,
     hints,
@@ -175,11 +177,7 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     stages["dynamics"] = _train_dynamics(poses, recipe, read, run)
     model.predictor.pose_mean.copy_(poses.visual_mean)
     model.predictor.pose_std.copy_(poses.visual_std)
-    windows = [Source(episodes, recipe.refinement.batch)]
-    refined = dynamics_loss(model, windows, recipe.refined_rollout)
-    stages["refinement"] = run.train(
-        "refinement", model.predictor, refined, recipe.refinement, recipe.seed + 2
-    )
+    stages["agreement"] = _train_agreement(model, recipe, episodes, run)
     return model, supervision, stages
 
 
@@ -200,6 +198,17 @@ def _train_redrawing(
     loss = redraw_loss(pose, model, episodes, recipe.redraw.batch, noise)
     stages["redraw"] = run.train("redraw", pose, loss, recipe.redraw, recipe.seed + 5)
     return stages
+
+
+def _train_agreement(
+    model: PatchWorldModel, recipe: PatchRecipe, episodes: LatentEpisodes, run: TrainingRun
+) -> Trained:
+    predictor = model.predictor
+    predictor.reader.requires_grad_(False)  # the dynamics know its poses by now
+    pose = TokenAutoencoder(predictor.reader, predictor.drawer)
+    batch, weight = recipe.agreement.batch, recipe.redrawing.agreement
+    loss = agreement_loss(pose, model, episodes, batch, weight)
+    return run.train("agreement", predictor.drawer, loss, recipe.agreement, recipe.seed + 2)
 
 
 def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
