@@ -11,12 +11,7 @@ from torch import Tensor, nn
 from grasp_bench.models.encoder import as_input
 from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
 from grasp_bench.models.redraw import RedrawPredictor
-from grasp_bench.models.vision import (
-    CELL,
-    DinoEncoder,
-    PatchDecoder,
-    PatchEncoder,
-)
+from grasp_bench.models.vision import CELL, DinoEncoder, PatchDecoder, PatchEncoder
 
 
 @dataclass(frozen=True)

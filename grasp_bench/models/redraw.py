@@ -15,7 +15,8 @@ from grasp_bench.models.residual import ResidualPredictor
 # Half of what the picture spans, in units of standardised positions of the agent.
 REACH = 2.5
 HEADS, LAYERS = 8, 3  # of attention in the reader; of the drawing network
-POSE_SIZE = 4  # a place and a direction
+DIRECTION = 2  # numbers of a code that are a unit vector; as many free ones are not told from it
+POSE_SIZE = 2 + DIRECTION  # a place and a direction
 
 
 def cell_centres(grid: int) -> Tensor:
@@ -59,7 +60,7 @@ class TokenReader(nn.Module):
         place = (votes.softmax(dim=1) * (self.cells + offsets)).sum(1)
         pooled = torch.einsum("nch,ncw->nhw", self.attention(seen).softmax(dim=1), seen)
         rest = self.describe(pooled.flatten(1))
-        if self.rest == 2:
+        if self.rest == DIRECTION:
             rest = nn.functional.normalize(rest, dim=-1)
         return torch.cat([place, rest], dim=-1)
 
@@ -77,7 +78,7 @@ class TokenDrawer(nn.Module):
     def __init__(self, grid: int, channels: int, rest: int, width: int) -> None:
         super().__init__()
         self.rest, self.width = rest, width
-        self.enter = nn.Linear(6 + (2 if rest == 2 else 0), width)
+        self.enter = nn.Linear(8 if rest == DIRECTION else 6, width)
         self.modulate = nn.Sequential(
             nn.Linear(rest, width),
             nn.SiLU(),
@@ -92,12 +93,12 @@ class TokenDrawer(nn.Module):
     def forward(self, code: Tensor, agent: Tensor) -> Tensor:
         """The tokens, cell by cell, row by row."""
         place, rest = code.tensor_split([2], dim=-1)
-        if self.rest == 2:
+        if self.rest == DIRECTION:
             rest = nn.functional.normalize(rest, dim=-1)
         offset, to_agent = self.cells - place[:, None], self.cells - agent[:, None]
         near = [torch.exp(-2 * x.square().sum(-1, keepdim=True)) for x in (offset, to_agent)]
         heard = [offset, to_agent, *near]
-        if self.rest == 2:
+        if self.rest == DIRECTION:
             heard.append(turned_back(offset, rest[:, None]))
         hidden = self.enter(torch.cat(heard, dim=-1))
         films = self.modulate(rest).reshape(-1, 1, LAYERS, 2, self.width)
@@ -144,8 +145,8 @@ class RedrawPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self._proprio = proprio
-        self.reader = TokenReader(grid, channels, POSE_SIZE - 2, token_width)
-        self.drawer = TokenDrawer(grid, channels, POSE_SIZE - 2, token_width)
+        self.reader = TokenReader(grid, channels, DIRECTION, token_width)
+        self.drawer = TokenDrawer(grid, channels, DIRECTION, token_width)
         self.dynamics = ResidualPredictor(POSE_SIZE + proprio, action, width, blocks)
         self.register_buffer("pose_mean", torch.zeros(POSE_SIZE))
         self.register_buffer("pose_std", torch.ones(POSE_SIZE))
