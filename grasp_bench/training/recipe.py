@@ -88,9 +88,9 @@ class PatchRecipe(Recipe):
     masking: MaskedPrediction = field(default_factory=MaskedPrediction)
     scene: Schedule = Schedule(steps=4_000, batch=128, learning_rate=3e-3)
     hinted: Schedule = Schedule(steps=1_500, batch=128, learning_rate=3e-3)
-    redraw: Schedule = Schedule(steps=4_000, batch=128, learning_rate=2e-3, average=0.998)
+    redraw: Schedule = Schedule(steps=6_000, batch=128, learning_rate=2e-3, average=0.998)
     redrawing: Redrawing = field(default_factory=Redrawing)
-    dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
+    dynamics: Schedule = Schedule(steps=20_000, batch=256, learning_rate=1.5e-3, average=0.999)
     rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
     agreement: Schedule = Schedule(steps=2_000, batch=128, learning_rate=1e-3, average=0.998)
 

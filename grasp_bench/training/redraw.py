@@ -35,14 +35,14 @@ class Redrawing:
             standardised tokens: what is drawn must be read again at the next model step.
         landmarks: codes that directions are computed from.
         sure: hints count where the neighbours agree at least this much (`unfold.directions`).
-        agreement: weight of the pose that is read again from what was drawn.
+        agreement: weight of the pose that is read again from what was drawn, once poses are read.
     """
 
     scene_code: int = 32
     noise: float = 0.3
     landmarks: int = 12_000
     sure: float = 0.5
-    agreement: float = 10.0
+    agreement: float = 30.0
 
 
 class TokenAutoencoder(nn.Module):
@@ -97,11 +97,19 @@ def redraw_loss(
     episodes: LatentEpisodes,
     batch: int,
     noise: float,
+    agreement: float = 0.0,
 ) -> LossFunction:
-    """Squared error of frames' tokens, drawn anew from the codes of noisy ones."""
+    """Squared error of frames' tokens, drawn anew from the codes of noisy ones.
+
+    And `agreement` times the squared error of the codes that are read again from what was drawn.
+    """
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        return _redraw(autoencoder, model, episodes, batch, noise, generator)[0], {}
+        error, code, redrawn, _ = _redraw(autoencoder, model, episodes, batch, noise, generator)
+        if agreement == 0:
+            return error, {}
+        off = (autoencoder.reader(redrawn) - code.detach()).square().mean()
+        return error + agreement * off, _parts(error, off)
 
     return loss
 
@@ -117,7 +125,7 @@ def hinted_loss(
     """`redraw_loss`, and the squared error of directions from their hints [N, M + 1, 2]."""
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        error, code, rows = _redraw(autoencoder, model, episodes, batch, noise, generator)
+        error, code, _, rows = _redraw(autoencoder, model, episodes, batch, noise, generator)
         hint = hinted[rows].to(code.device)
         given = hint.square().sum(-1, keepdim=True) > 0
         off = ((code[:, 2:] - hint) * given).square().mean()
@@ -146,10 +154,13 @@ def agreement_loss(
         redrawn = autoencoder.drawer(pose, proprio[:, :2])
         error = (redrawn - tokens).square().mean()
         off = (autoencoder.reader(redrawn) - pose).square().mean()
-        parts = {"redraw": round(float(error.detach()), 5), "pose": round(float(off.detach()), 6)}
-        return error + weight * off, parts
+        return error + weight * off, _parts(error, off)
 
     return loss
+
+
+def _parts(error: Tensor, off: Tensor) -> dict[str, float]:
+    return {"redraw": round(float(error.detach()), 5), "pose": round(float(off.detach()), 6)}
 
 
 def _redraw(
@@ -159,13 +170,14 @@ def _redraw(
     batch: int,
     noise: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    # The error, the codes [batch, 2 + R], and which frames they are of.
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+    # The error, the codes [batch, 2 + R], the tokens, and which frames they are of.
     tokens, proprio, rows = _frames(model, episodes, batch, generator)
     level = noise * torch.rand(batch, 1, generator=generator)
     noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(tokens)
     code = autoencoder.reader(noisy)
-    return (autoencoder.drawer(code, proprio[:, :2]) - tokens).square().mean(), code, rows
+    redrawn = autoencoder.drawer(code, proprio[:, :2])
+    return (redrawn - tokens).square().mean(), code, redrawn, rows
 
 
 def _frames(

@@ -195,7 +195,8 @@ def _train_redrawing(
     pose = pose_autoencoder(model, scene)
     loss = hinted_loss(pose, model, episodes, recipe.hinted.batch, noise, directed)
     stages["hinted"] = run.train("hinted", pose, loss, recipe.hinted, recipe.seed + 4)
-    loss = redraw_loss(pose, model, episodes, recipe.redraw.batch, noise)
+    batch = recipe.redraw.batch
+    loss = redraw_loss(pose, model, episodes, batch, noise, redrawing.agreement)
     stages["redraw"] = run.train("redraw", pose, loss, recipe.redraw, recipe.seed + 5)
     return stages
 

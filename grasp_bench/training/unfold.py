@@ -17,7 +17,10 @@ def directions(codes: Tensor, landmarks: int, seed: int) -> tuple[Tensor, Tensor
     Diffusion maps (Coifman and Lafon, 2006; α = 1, so that how often an orientation
     occurs does not matter) lay it out as a circle: the first two eigenvectors that are not
     constant, of the random walk between the nearest of `landmarks` codes. Other codes take
-    the mean of their nearest landmarks. The zero and the sense of turning are arbitrary.
+    the mean of their nearest landmarks. How far two of them then lie apart on the circle says
+    how differently the codes look, not how far the block was turned; the angles are spread
+    evenly, as the blocks of the data are turned every way equally often. The zero and the
+    sense of turning are arbitrary.
 
     The second result is the length of the vector before it was normalised, over its median;
     small where the neighbours disagree.
@@ -34,7 +37,14 @@ def directions(codes: Tensor, landmarks: int, seed: int) -> tuple[Tensor, Tensor
         parts.append((weight[..., None] * circle[nearest]).sum(1) / weight.sum(1, keepdim=True))
     vectors = torch.cat(parts)
     lengths = vectors.norm(dim=-1)
-    return torch.nn.functional.normalize(vectors, dim=-1), lengths / lengths.median()
+    return _spread_evenly(vectors), lengths / lengths.median()
+
+
+def _spread_evenly(vectors: Tensor) -> Tensor:
+    # Unit vectors [N, 2] in the order of the angles of `vectors`, all equally far apart.
+    ranks = torch.atan2(vectors[:, 1], vectors[:, 0]).argsort(stable=True).argsort()
+    angles = ranks * (2 * torch.pi / len(ranks))
+    return torch.stack([angles.cos(), angles.sin()], dim=-1)
 
 
 def _diffusion_map(points: Tensor) -> Tensor:
