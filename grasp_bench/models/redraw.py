@@ -103,12 +103,18 @@ class TokenDrawer(nn.Module):
         hidden = self.enter(torch.cat(heard, dim=-1))
         films = self.modulate(rest).reshape(-1, 1, LAYERS, 2, self.width)
         for i in range(LAYERS):
-            scale, shift = films[:, :, i, 0], films[:, :, i, 1]
-            hidden = nn.functional.silu(torch.addcmul(hidden + shift, hidden, scale))
+            hidden = _modulated_silu(hidden, films[:, :, i, 0], films[:, :, i, 1])
             if i < LAYERS - 1:
                 hidden = self.layers[i](hidden)
         tokens: Tensor = self.leave(hidden)
         return tokens.flatten(1)
+
+
+def _modulated_silu(hidden: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    # silu(hidden + hidden scale + shift); in the place of `hidden` where nothing is differentiated
+    if torch.is_grad_enabled():
+        return nn.functional.silu(torch.addcmul(hidden, hidden, scale) + shift)
+    return nn.functional.silu(hidden.addcmul_(hidden, scale).add_(shift), inplace=True)
 
 
 def turned_back(offsets: Tensor, direction: Tensor) -> Tensor:
