@@ -112,7 +112,10 @@ def make(
 def train(
     recipe: Annotated[
         str,
-        typer.Option(help="compact, equivariant, patch, jepa; smoke, patch-smoke, jepa-smoke."),
+        typer.Option(
+            help="compact, equivariant, patch, pose, jepa; "
+            "smoke, patch-smoke, pose-smoke, jepa-smoke."
+        ),
     ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),
     held_out: Annotated[Path, typer.Option(help="Demonstrations for the card's report.")] = Path(

@@ -12,6 +12,7 @@ from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.observation import observe
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
+from grasp_bench.models.pose import PoseWorldModel
 
 __all__ = [
     "CompactConfig",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelSummary",
     "PatchConfig",
     "PatchWorldModel",
+    "PoseWorldModel",
     "list_models",
     "load_model",
     "observe",

@@ -16,6 +16,7 @@ from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.jepa import JepaConfig, JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
+from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.models.prior import LatentPrior
 from grasp_bench.models.prior_file import load_prior
 from grasp_bench.registry import Registry, did_you_mean
@@ -53,6 +54,7 @@ BUILDERS: dict[str, Callable[[dict[str, Any]], LatentWorldModel]] = {
     CompactWorldModel.kind: lambda given: CompactWorldModel(CompactConfig(**given)),
     JepaWorldModel.kind: lambda given: JepaWorldModel(JepaConfig(**given)),
     PatchWorldModel.kind: lambda given: PatchWorldModel(PatchConfig(**given)),
+    PoseWorldModel.kind: lambda given: PoseWorldModel(PatchConfig(**given)),
 }
 
 # Installed packages add world models here: a callable of the device that returns a LoadedModel.

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.encoder import as_input
 from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
 from grasp_bench.models.redraw import RedrawPredictor
-from grasp_bench.models.vision import CELL, DinoEncoder, PatchDecoder, PatchEncoder
+from grasp_bench.models.vision import CELL, DinoEncoder, PatchDecoder, PatchEncoder, flat_tokens
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class PatchWorldModel(LatentWorldModel):
 
     def __init__(self, config: PatchConfig) -> None:
         super().__init__(config, config.grid**2 * config.channels)
+        self.config: PatchConfig = config
         self.grid_shape = (config.grid, config.grid, config.channels)
         self.encoder: nn.Module = (
             PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
@@ -92,8 +92,7 @@ class PatchWorldModel(LatentWorldModel):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Tokens [B, G * G * C], cell by cell, row by row."""
-        tokens: Tensor = self.encoder(as_input(pixels))
-        return tokens.permute(0, 2, 3, 1).flatten(1)
+        return flat_tokens(self.encoder, pixels)
 
     def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of each channel over all cells."""
@@ -113,6 +112,4 @@ class PatchWorldModel(LatentWorldModel):
     def decode(self, state: Tensor) -> Tensor:
         """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
         visual = state[:, : self.visual_dim] * self.visual_std + self.visual_mean
-        picture: Tensor = self.decoder(visual.reshape(-1, *self.grid_shape).permute(0, 3, 1, 2))
-        pixels = 255.0 - picture.permute(0, 2, 3, 1) * (255.0 / 2.0)
-        return pixels.clamp(0, 255).round().to(torch.uint8)
+        return self.decoder.pixels(visual, self.config.grid)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from grasp_bench.errors import UserError
+from grasp_bench.models.encoder import as_input
 
 CELL = 8  # pixels a token stands for, in each direction
 
@@ -51,6 +52,12 @@ class PatchEncoder(nn.Module):
             features = features + block(features)
         tokens: Tensor = self.tokens(features)
         return tokens
+
+
+def flat_tokens(encoder: nn.Module, pixels: Tensor) -> Tensor:
+    """Tokens [B, G * G * C], cell by cell, row by row, of pictures [B, S, S, 3] uint8."""
+    tokens: Tensor = encoder(as_input(pixels))
+    return tokens.permute(0, 2, 3, 1).flatten(1)
 
 
 class DinoEncoder(nn.Module):
@@ -100,6 +107,12 @@ class PatchDecoder(nn.Module):
         for block in self.blocks:
             features = features + block(features)
         return nn.functional.pixel_shuffle(self.leave(features), self.cell)
+
+    def pixels(self, tokens: Tensor, grid: int) -> Tensor:
+        """Pictures [B, S, S, 3] uint8 of tokens [B, G * G * C], as `flat_tokens` gives them."""
+        cells = tokens.reshape(len(tokens), grid, grid, -1).permute(0, 3, 1, 2)
+        picture: Tensor = 255.0 - self(cells).permute(0, 2, 3, 1) * (255.0 / 2.0)
+        return picture.clamp(0, 255).round().to(torch.uint8)
 
 
 def residual_block(width: int) -> nn.Module:

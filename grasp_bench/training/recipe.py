@@ -115,7 +115,20 @@ class JepaRecipe(Recipe):
     dynamics: Schedule = Schedule(steps=8_000, batch=256, learning_rate=1.5e-3, average=0.999)
 
 
-AnyRecipe = CompactRecipe | PatchRecipe | JepaRecipe
+@dataclass(frozen=True, kw_only=True)
+class PoseRecipe(Recipe):
+    """A training run of the pose world model, which goes on from a patch model's parts.
+
+    Attributes:
+        patch_from: the patch checkpoint, by name or path.
+    """
+
+    patch_from: str = "pusht-patch"
+    dynamics: Schedule = Schedule(steps=6_000, batch=256, learning_rate=5e-4, average=0.999)
+    rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=8))
+
+
+AnyRecipe = CompactRecipe | PatchRecipe | JepaRecipe | PoseRecipe
 
 _SMOKE_DYNAMICS = Schedule(steps=400, batch=128, learning_rate=2e-3, warmup=20)
 
@@ -130,6 +143,7 @@ RECIPES: dict[str, AnyRecipe] = {
     ),
     "patch": PatchRecipe(),
     "jepa": JepaRecipe(),
+    "pose": PoseRecipe(),
     "smoke": CompactRecipe(
         architecture=CompactConfig(encoder_channels=32, width=64, blocks=2, decoder_width=32),
         pool_frames=2_000,
@@ -158,6 +172,7 @@ RECIPES: dict[str, AnyRecipe] = {
         dynamics=_SMOKE_DYNAMICS,
         agreement=Schedule(steps=50, batch=64, learning_rate=1e-3, warmup=10),
     ),
+    "pose-smoke": PoseRecipe(episodes=500, dynamics=replace(_SMOKE_DYNAMICS, steps=50)),
     "jepa-smoke": JepaRecipe(
         architecture=JepaConfig(
             features=8, channels=8, encoder_width=32, encoder_blocks=1, head_width=32, width=64

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
+from grasp_bench.models.latent import PROPRIO_DIM
 from grasp_bench.models.patch import PatchWorldModel
-from grasp_bench.models.redraw import POSE_SIZE, TokenDrawer, TokenReader
+from grasp_bench.models.redraw import TokenDrawer, TokenReader
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.loop import LossFunction
 from grasp_bench.training.unfold import directions
@@ -205,23 +205,3 @@ def codes(reader: TokenReader, model: PatchWorldModel, tokens: LatentEpisodes) -
         visual = (features.to(device).float() - model.visual_mean) / model.visual_std
         parts.append(reader(visual.flatten(0, 1)).reshape(*visual.shape[:2], -1).cpu())
     return LatentEpisodes(torch.cat(parts), tokens.proprio, tokens.actions)
-
-
-class PoseModel(LatentWorldModel):
-    """The predictor's poses as a latent of their own, in which long rollouts are cheap."""
-
-    kind = "pose"
-
-    def __init__(self, model: PatchWorldModel) -> None:
-        super().__init__(model.config, POSE_SIZE)
-        self.predictor = model.predictor.dynamics
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """Poses are read from tokens, not from pixels."""
-        raise NotImplementedError("poses are read from tokens: see `codes`")
-
-    def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """One scale for the place, one for the direction."""
-        deviations = features.std(0)
-        place, direction = deviations[:2].mean(), deviations[2:].mean()
-        return features.mean(0), torch.stack([place, place, direction, direction])

@@ -17,6 +17,7 @@ from grasp_bench.models.compact import CompactWorldModel
 from grasp_bench.models.jepa import JepaWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchWorldModel
+from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.models.vision import DinoEncoder, PatchEncoder
 from grasp_bench.training.data import Demonstrations
 from grasp_bench.training.decoder import decoder_loss
@@ -31,9 +32,15 @@ from grasp_bench.training.dynamics import (
 from grasp_bench.training.encoder import FramePool, equivariance_loss, supervised_loss
 from grasp_bench.training.jepa import JointEmbedding, joint_embedding_loss, pooled
 from grasp_bench.training.loop import LossFunction, Schedule, Trained, train
-from grasp_bench.training.recipe import AnyRecipe, CompactRecipe, JepaRecipe, PatchRecipe, Recipe
+from grasp_bench.training.recipe import (
+    AnyRecipe,
+    CompactRecipe,
+    JepaRecipe,
+    PatchRecipe,
+    PoseRecipe,
+    Recipe,
+)
 from grasp_bench.training.redraw import (
-    PoseModel,
     TokenAutoencoder,
     agreement_loss,
     codes,
@@ -113,6 +120,8 @@ def train_stages(recipe: AnyRecipe, run: TrainingRun) -> Outcome:
     """
     if isinstance(recipe, JepaRecipe):
         return _train_jepa(recipe, run)
+    if isinstance(recipe, PoseRecipe):
+        return _train_pose(recipe, run)
     if isinstance(recipe, PatchRecipe):
         return _train_patch(recipe, run)
     return _train_compact(recipe, run)
@@ -172,7 +181,7 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     episodes = run.encode(model, recipe.seed)
     set_statistics(model, episodes)
     stages |= _train_redrawing(model, recipe, episodes, run)
-    poses = PoseModel(model).to(run.device)
+    poses = PoseWorldModel(model.config, model).to(run.device)
     read = codes(model.predictor.reader, model, episodes)
     stages["dynamics"] = _train_dynamics(poses, recipe, read, run)
     model.predictor.pose_mean.copy_(poses.visual_mean)
@@ -212,10 +221,25 @@ def _train_agreement(
     return run.train("agreement", predictor.drawer, loss, recipe.agreement, recipe.seed + 2)
 
 
-def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
-    patch = load_model(recipe.encoder_from, str(run.device)).model
+def _train_pose(recipe: PoseRecipe, run: TrainingRun) -> Outcome:
+    patch = _patch_model(recipe.patch_from, run)
+    model = PoseWorldModel(patch.config, patch).to(run.device)
+    model.predictor.requires_grad_(True)
+    read = codes(model.reader, patch, run.encode(patch, recipe.seed))
+    stages = {"dynamics": _train_dynamics(model, recipe, read, run)}
+    supervision = "self-supervised: masked prediction on pixels, then poses that redraw the tokens"
+    return model, supervision, stages
+
+
+def _patch_model(name: str, run: TrainingRun) -> PatchWorldModel:
+    patch = load_model(name, str(run.device)).model
     if not isinstance(patch, PatchWorldModel):
-        raise UserError(f"'{recipe.encoder_from}' is no patch world model to take an encoder from")
+        raise UserError(f"'{name}' is no patch world model to begin with")
+    return patch
+
+
+def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
+    patch = _patch_model(recipe.encoder_from, run)
     model = JepaWorldModel(recipe.architecture).to(run.device)
     model.encoder.load_state_dict(patch.encoder.state_dict())
     model.encoder.requires_grad_(False)

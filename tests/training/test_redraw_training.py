@@ -5,7 +5,6 @@ from grasp_bench.models import PatchConfig, PatchWorldModel
 from grasp_bench.training import redraw
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.redraw import (
-    PoseModel,
     Redrawing,
     TokenAutoencoder,
     agreement_loss,
@@ -103,12 +102,3 @@ def test_in_agreement_the_drawer_learns_alone_and_is_read_as_it_meant(model, epi
     assert loss(torch.Generator().manual_seed(9))[1]["pose"] < apart
     for name, value in pose.reader.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-
-
-def test_poses_are_a_latent_whose_scales_keep_their_geometry(model):
-    poses = PoseModel(model)
-    features = torch.randn(500, 4) * torch.tensor([1.0, 3.0, 0.5, 0.7])
-    _, scale = poses.feature_statistics(features)
-    assert scale[0] == scale[1]
-    assert scale[2] == scale[3]
-    assert poses.predictor is model.predictor.dynamics

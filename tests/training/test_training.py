@@ -138,7 +138,7 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
-def test_patch_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
+def test_patch_pose_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
     path = tmp_path / "patch.safetensors"
     recipe = get_recipe("patch-smoke")
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
@@ -149,6 +149,18 @@ def test_patch_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, t
     assert card["curves"]["vision"][-1]["loss"] < card["curves"]["vision"][0]["loss"]
     patch = load_model(str(path)).model
     assert patch.latent_shape == (8 * 8 * 8 + 4,)
+
+    recipe = replace(get_recipe("pose-smoke"), patch_from=str(path))
+    folders = (datasets / "train", datasets / "held-out", tmp_path / "pose-run")
+    card = train_world_model(
+        recipe, *folders, tmp_path / "pose.safetensors", "a test", probes=FEW_PROBES
+    )
+    assert card["supervision"].startswith("self-supervised")
+    first_step = card["held_out"]["open_loop"]["1"]
+    assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
+    pose = load_model(str(tmp_path / "pose.safetensors")).model
+    for name, value in patch.predictor.reader.state_dict().items():
+        torch.testing.assert_close(pose.reader.state_dict()[name], value, rtol=0, atol=0)
 
     recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path))
     folders = (datasets / "train", datasets / "held-out", tmp_path / "jepa-run")
