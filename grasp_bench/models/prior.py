@@ -117,8 +117,9 @@ class LatentPrior:
         return self.mixture.sample(here, there, steps_left, draws, temperature)
 
     def _read(self, latents: Tensor) -> Tensor:
+        leading, strides = latents.shape[:-1], latents.stride()[:-1]
+        if all(strides):
+            return self._summary(latents)
         # A goal that is spread over a population is read once.
-        leading = latents.shape[:-1]
-        strides = latents.stride()[:-1]
         once = tuple(slice(None) if stride else slice(0, 1) for stride in strides)
         return self._summary(latents[once]).expand(*leading, -1)

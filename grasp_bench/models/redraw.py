@@ -156,9 +156,22 @@ class RedrawPredictor(nn.Module):
         self.dynamics = ResidualPredictor(POSE_SIZE + proprio, action, width, blocks)
         self.register_buffer("pose_mean", torch.zeros(POSE_SIZE))
         self.register_buffer("pose_std", torch.ones(POSE_SIZE))
+        self._latest: tuple[Tensor, tuple[int, int], Tensor] | None = None
 
     def read(self, state: Tensor) -> Tensor:
-        """Standardised poses beside proprioception, [..., 4 + P], of latents [..., D]."""
+        """Standardised poses beside proprioception, [..., 4 + P], of latents [..., D].
+
+        What was read last is kept: a prior asks for the state that is moved next.
+        """
+        if torch.is_grad_enabled():
+            return self._read(state)
+        # Counted up whenever somebody writes to the state or to the weights.
+        versions = state._version, self.reader.vote.weight._version
+        if self._latest is None or self._latest[0] is not state or self._latest[1] != versions:
+            self._latest = state, versions, self._read(state)
+        return self._latest[2]
+
+    def _read(self, state: Tensor) -> Tensor:
         tokens, proprio = state.tensor_split([state.shape[-1] - self._proprio], dim=-1)
         pose = self.reader(tokens.reshape(-1, tokens.shape[-1]))
         standard = (pose - self.pose_mean) / self.pose_std

@@ -33,6 +33,27 @@ def test_a_step_reads_moves_and_draws(predictor):
     torch.testing.assert_close(following[:, :TOKENS], predictor.drawer(pose, moved[:, 4:6]))
 
 
+@torch.no_grad()
+def test_a_state_is_read_once_but_again_after_it_or_the_weights_changed(predictor, monkeypatch):
+    calls = []
+    whole = predictor._read
+    monkeypatch.setattr(predictor, "_read", lambda state: calls.append(1) or whole(state))
+    state = torch.randn(3, TOKENS + 4)
+    first = predictor.read(state)
+    assert predictor.read(state) is first
+    predictor(state, torch.zeros(3, 10))
+    assert len(calls) == 1
+    state.add_(1.0)
+    assert not torch.equal(predictor.read(state), first)
+    changed = {name: value + 0.1 for name, value in predictor.state_dict().items()}
+    second = predictor.read(state)
+    predictor.load_state_dict(changed)
+    assert not torch.equal(predictor.read(state), second)
+    with torch.enable_grad():
+        predictor.read(state)
+    assert len(calls) == 4
+
+
 def test_a_pose_is_a_place_and_a_direction(predictor):
     pose = predictor.reader(torch.randn(7, TOKENS))
     torch.testing.assert_close(pose[:, 2:].norm(dim=-1), torch.ones(7))
