@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grasp_bench.errors import UserError
-from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN, Format, TableKind, console
+from grasp_bench.report import GATE_SIGNIFICANCE, SLOWDOWN, Format, Outcome, TableKind, console
 
 EXIT_REGRESSION = EXIT_DISAGREEMENT = 1
 
@@ -31,25 +31,33 @@ def table(
             help="The paper's table, planners against each other, or configurations of one."
         ),
     ] = "results",
+    outcome: Annotated[
+        Outcome,
+        typer.Option(help="Success at some check, or of the plan committed to at the end."),
+    ] = "first",
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show 95% intervals and counts in the cells.")
     ] = False,
 ) -> None:
     """A table of results; the paper's has the paper's numbers beside."""
     from grasp_bench.report.ablation import ablation_sheets
+    from grasp_bench.report.notes import BLIND_NOTE
     from grasp_bench.report.pairwise import pairwise_sheets
-    from grasp_bench.report.rows import TABLE_COLUMNS, build_table, combine
+    from grasp_bench.report.rows import TABLE_COLUMNS, build_table, by_outcome, combine
     from grasp_bench.report.table import results_sheet
     from grasp_bench.report.writers import render
     from grasp_bench.results import read_results
 
     trials = combine([read_results(path, TABLE_COLUMNS) for path in paths])
+    trials = by_outcome(trials, outcome)
     if kind == "ablation":
-        sheets = ablation_sheets(trials, intervals)
+        sheets = ablation_sheets(trials, intervals, outcome)
     else:
-        rows = build_table(trials)
+        rows = build_table(trials, outcome)
         results = [results_sheet(rows, intervals)]
         sheets = pairwise_sheets(rows, trials) if kind == "pairwise" else results
+    if outcome == "blind":
+        sheets[-1].notes.insert(0, BLIND_NOTE)
     if output is None:
         _print(sheets, form)
         return

@@ -16,7 +16,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.report.ablation import ablation_sheets
 from grasp_bench.report.pairwise import pairwise_sheets
 from grasp_bench.report.published import PAPER
-from grasp_bench.report.rows import build_table, combine
+from grasp_bench.report.rows import build_table, by_outcome, combine
 from grasp_bench.report.table import results_sheet
 from grasp_bench.report.writers import render
 
@@ -53,6 +53,33 @@ def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
     notes = " ".join(lines[3:])
     for fact in ("Budget 5 planner seconds", "stop: first-success", "over successes", "DINO-WM"):
         assert fact in notes
+
+
+def test_blind_success_is_that_of_the_committed_plan_and_has_no_time(results):
+    solved = {"grasp": range(10), "cem": range(20)}
+    trials = results(solved, stop="never", blind_success=False)
+    committed = (trials["planner"] == "grasp") & trials["success"].astype(bool)
+    trials["blind_success"] = trials["blind_success"].mask(committed, other=True)
+    judged = by_outcome(trials, "blind")
+    table = build_table(judged, "blind")
+    cells = table.rows[0].cells
+    assert (cells["grasp"].successes, cells["cem"].successes) == (10, 0)
+    assert cells["grasp"].median_time is None
+    assert bold(table) == {"grasp"}
+    lines = render([results_sheet(table)], "markdown").split("\n")
+    assert lines[0] == "| Horizon | CEM | GRASP |"  # the paper has no such numbers
+    assert lines[2].startswith("| H=40 | 0.0%<br>")
+    (matrix, *_) = pairwise_sheets(table, judged)
+    assert matrix.records[0]["difference"] == -0.25
+    trials = results({"grasp": range(5), "grasp[sync=none]": range(9)}, stop="never")
+    trials["blind_success"] = [number % 40 < 10 for number in range(80)]
+    (ablation,) = ablation_sheets(by_outcome(trials, "blind"), True, "blind")
+    assert ablation.records[0]["h40_success"] == 0.25
+
+
+def test_trials_that_ended_at_their_first_success_committed_to_nothing(results):
+    with pytest.raises(UserError, match="--stop never"):
+        by_outcome(results({"grasp": range(10)}, stop="first-success"), "blind")
 
 
 def test_latex_is_booktabs(results):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TableKind = Literal["results", "pairwise", "ablation"]
+Outcome = Literal["first", "blind"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 
 # Wide enough for the paper's four planners with the published numbers beside them.

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 
 from grasp_bench.errors import UserError
+from grasp_bench.report import Outcome
 from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import DISPLAY_NAMES, ResultTable, build_table
@@ -17,7 +18,9 @@ from grasp_bench.stats import SIGNIFICANCE
 BY_HORIZON = "by horizon"
 
 
-def ablation_sheets(trials: pd.DataFrame, intervals: bool) -> list[Sheet]:
+def ablation_sheets(
+    trials: pd.DataFrame, intervals: bool, outcome: Outcome = "first"
+) -> list[Sheet]:
     """A sheet per planner of several configurations: hyperparameters that differ, then horizons.
 
     The first row is the configuration that the others are held against: the defaults where
@@ -28,7 +31,7 @@ def ablation_sheets(trials: pd.DataFrame, intervals: bool) -> list[Sheet]:
     """
     finished = trials[trials["status"] == "ok"]
     sheets = [
-        _sheet(str(name), own, intervals)
+        _sheet(str(name), own, intervals, outcome)
         for name, own in finished.groupby("planner", observed=True)
         if own["planner_label"].nunique() > 1
     ]
@@ -41,15 +44,16 @@ def ablation_sheets(trials: pd.DataFrame, intervals: bool) -> list[Sheet]:
 
 
 _READING = (
-    "Success rate and median time to success; bold: the best of its horizon, and what an exact "
-    "McNemar test on the same tasks does not tell from it. Small print: the difference to the "
-    "first row in points, its 95% bootstrap interval and exact McNemar p-value, not corrected "
+    "Success rate, and median time to success where it has one; bold: the best of its horizon, "
+    "and what an exact McNemar test on the same tasks does not tell from it. Small print: the "
+    "difference to the first row in points, its 95% bootstrap interval and exact McNemar p-value, "
+    "not corrected "
     f"for the number of rows; an asterisk where that is below {SIGNIFICANCE}."
 )
 
 
-def _sheet(name: str, trials: pd.DataFrame, intervals: bool) -> Sheet:
-    table = build_table(trials)
+def _sheet(name: str, trials: pd.DataFrame, intervals: bool, outcome: Outcome) -> Sheet:
+    table = build_table(trials, outcome)
     configs = {
         str(label): _common([json.loads(config) for config in own["planner_config"].unique()])
         for label, own in trials.groupby("planner_label", observed=True)

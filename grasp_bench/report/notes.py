@@ -12,12 +12,19 @@ from grasp_bench.stats import POWER, SIGNIFICANCE
 INTERVALS_NOTE = "Small print: 95% intervals of both (Wilson, bootstrap), and n."
 
 
-def reading_note(wall: bool) -> str:
-    """What stands in a cell, and what bold means."""
+BLIND_NOTE = (
+    "Blind: success is that of the one plan a planner commits to when its budget ends, chosen by "
+    "the model's cost alone."
+)
+
+
+def reading_note(unit: str) -> str:
+    """What stands in a cell, and what bold means; `unit` is that of times, or empty."""
+    time = "time" if unit == "s" else unit
+    median = f" and median {time} to success over successes" if unit else ""
     return (
-        f"Success rate and median {'time' if wall else 'iterations'} to success over successes. "
-        "Bold: the best of its row, and what an exact McNemar test on the same tasks does not "
-        f"tell from it (p >= {SIGNIFICANCE})."
+        f"Success rate{median}. Bold: the best of its row, and what an exact McNemar test on the "
+        f"same tasks does not tell from it (p >= {SIGNIFICANCE})."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grasp_bench.errors import UserError
+from grasp_bench.report import Outcome
 from grasp_bench.report.notes import (
     detectable_note,
     protocol_notes,
@@ -39,7 +40,7 @@ DISPLAY_NAMES = {
 TABLE_COLUMNS = (
     "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "planner_config",
     "planner_config_sha256", "settings_source", "settings_sha256", "settings_budget",
-    "success", "time_to_success", "iterations_to_success",
+    "success", "time_to_success", "iterations_to_success", "blind_success",
     *SETTINGS_COLUMNS, "cpu", "cores", "accelerator", "workers",
 )  # fmt: skip
 # What a cell is made of: of a million trials, every column more that is sorted out takes time.
@@ -114,7 +115,7 @@ class ResultTable:
     """A table, and what its reader must know.
 
     Attributes:
-        unit: of times, such as "s".
+        unit: of times, such as "s"; empty where there are none.
         notes: sentences to stand under it.
     """
 
@@ -135,8 +136,27 @@ def combine(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return one_row_per_trial(trials)
 
 
-def build_table(trials: pd.DataFrame) -> ResultTable:
+def by_outcome(trials: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """Trials judged by their first success, or by the plan committed to at the end alone.
+
+    A plan committed to blindly has no time to success: those columns are then null.
+
+    Raises:
+        UserError: trials that ended at their first success, which committed to nothing.
+    """
+    if outcome == "first":
+        return trials
+    if (trials["stop"] != "never").any():
+        raise UserError("blind success needs trials that ran to their budget: --stop never")
+    judged = trials.assign(success=trials["blind_success"])
+    judged[["time_to_success", "iterations_to_success"]] = np.nan
+    return judged
+
+
+def build_table(trials: pd.DataFrame, outcome: Outcome = "first") -> ResultTable:
     """The paper's table of trials that share their settings (see `combine`).
+
+    `outcome` says what success is in them (see `by_outcome`).
 
     Raises:
         UserError: no trial ended without an error, or one label names two configurations.
@@ -145,20 +165,21 @@ def build_table(trials: pd.DataFrame) -> ResultTable:
     if finished.empty:
         raise UserError("no finished trials: there is nothing to tabulate yet")
     horizons = sorted(int(horizon) for horizon in finished["horizon"].unique())
-    columns = _columns(finished, horizons)
+    columns = _columns(finished, horizons, outcome)
     outcomes = finished[_CELL_COLUMNS]
     rows = [_row(h, outcomes[outcomes["horizon"] == h], columns) for h in horizons]
-    wall = bool(finished["clock"].iloc[0] == "wall")
+    unit = "s" if finished["clock"].iloc[0] == "wall" else "iterations"
+    unit = unit if outcome == "first" else ""
     titles = {column.label: column.title for column in columns if not column.bound}
     notes = [
-        reading_note(wall),
+        reading_note(unit),
         *settings_notes(finished, titles),
         *protocol_notes(finished),
         *_further_notes(columns, rows),
     ]
     if errors := len(trials) - len(finished):
         notes.append(f"{errors} trial(s) ended in an error and are not counted.")
-    return ResultTable(columns, rows, "s" if wall else "iterations", notes)
+    return ResultTable(columns, rows, unit, notes)
 
 
 def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator[str]:
@@ -181,7 +202,7 @@ def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator
     )
 
 
-def _columns(finished: pd.DataFrame, horizons: list[int]) -> list[TableColumn]:
+def _columns(finished: pd.DataFrame, horizons: list[int], outcome: Outcome) -> list[TableColumn]:
     check_labels(finished, "make a table of each")
     planners = finished[["planner_label", "planner"]].drop_duplicates()
     names: dict[str, str] = dict(planners.astype(str).itertuples(index=False, name=None))
@@ -197,7 +218,7 @@ def _columns(finished: pd.DataFrame, horizons: list[int]) -> list[TableColumn]:
     def column(label: str) -> TableColumn:
         name = names[label]
         # An only configuration stands beside the paper's: its settings were chosen as well.
-        comparable = occurrences[name] == 1 or label == name
+        comparable = outcome == "first" and (occurrences[name] == 1 or label == name)
         return TableColumn(
             label=label,
             title=titles[label],
@@ -253,7 +274,7 @@ def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> Table
 def _cell(trials: pd.DataFrame) -> Cell:
     succeeded = trials["success"].astype(bool)
     unit = "time_to_success" if trials["clock"].iloc[0] == "wall" else "iterations_to_success"
-    times = trials[unit][succeeded].to_numpy(dtype=np.float64)
+    times = trials[unit][succeeded].dropna().to_numpy(dtype=np.float64)
     planner_time, budget = trials["time_to_success"], float(trials["budget"].iloc[0])
     generator = np.random.default_rng(_BOOTSTRAP_SEED)
     return Cell(

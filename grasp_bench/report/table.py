@@ -82,7 +82,7 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
 
 
 def _result(cell: Cell, column: TableColumn, unit: str) -> str:
-    if column.bound:
+    if column.bound or not unit:
         return f"{cell.rate:.1%}"
     return f"{cell.rate:.1%} / {_time(cell.median_time, unit)}"
 
