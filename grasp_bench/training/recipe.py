@@ -92,7 +92,7 @@ class PatchRecipe(Recipe):
     redrawing: Redrawing = field(default_factory=Redrawing)
     dynamics: Schedule = Schedule(steps=20_000, batch=256, learning_rate=1.5e-3, average=0.999)
     rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
-    agreement: Schedule = Schedule(steps=2_000, batch=128, learning_rate=1e-3, average=0.998)
+    agreement: Schedule = Schedule(steps=3_000, batch=128, learning_rate=1e-3, average=0.998)
 
 
 @dataclass(frozen=True, kw_only=True)

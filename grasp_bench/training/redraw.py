@@ -35,7 +35,9 @@ class Redrawing:
             standardised tokens: what is drawn must be read again at the next model step.
         landmarks: codes that directions are computed from.
         sure: hints count where the neighbours agree at least this much (`unfold.directions`).
-        agreement: weight of the pose that is read again from what was drawn, once poses are read.
+        agreement: weight of the pose that is read again from what was drawn, while reader and
+            drawer learn together.
+        final_agreement: the same while the drawer learns on alone.
     """
 
     scene_code: int = 32
@@ -43,6 +45,7 @@ class Redrawing:
     landmarks: int = 12_000
     sure: float = 0.5
     agreement: float = 30.0
+    final_agreement: float = 1000.0
 
 
 class TokenAutoencoder(nn.Module):

@@ -216,7 +216,7 @@ def _train_agreement(
     predictor = model.predictor
     predictor.reader.requires_grad_(False)  # the dynamics know its poses by now
     pose = TokenAutoencoder(predictor.reader, predictor.drawer)
-    batch, weight = recipe.agreement.batch, recipe.redrawing.agreement
+    batch, weight = recipe.agreement.batch, recipe.redrawing.final_agreement
     loss = agreement_loss(pose, model, episodes, batch, weight)
     return run.train("agreement", predictor.drawer, loss, recipe.agreement, recipe.seed + 2)
 
