@@ -71,10 +71,13 @@ short: env
 	$(SWEEP) --preset short --trials $(TRIALS) --budget $(BUDGET) --out results/short-$(MODEL)
 	$(BIN)/grasp-bench table results/short-$(MODEL) --intervals
 
-# GRASP as published against itself with one thing changed.
+# GRASP as published against itself with one thing changed; 75 candidates are its 750 iterations.
+CANDIDATES ?= 75
 ablation: env
-	$(SWEEP) --preset ablation --trials $(TRIALS) --budget $(BUDGET) --out results/ablation-$(MODEL)
+	$(SWEEP) --preset ablation --trials $(TRIALS) --clock iterations --budget $(CANDIDATES) \
+		--batch 20 --stop never --out results/ablation-$(MODEL)
 	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation
+	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation --outcome blind
 
 # Counted in candidates instead of seconds, so that machines agree.
 REGRESSION_SWEEP := $(SWEEP) --preset regression --trials 48 \
