@@ -113,8 +113,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="compact, equivariant, patch, pose, jepa; "
-            "smoke, patch-smoke, pose-smoke, jepa-smoke."
+            help="compact, equivariant, patch, pose, jepa; smoke, patch-smoke, jepa-smoke."
         ),
     ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),

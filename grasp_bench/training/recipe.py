@@ -24,14 +24,10 @@ class Recipe:
 
     Attributes:
         episodes: training episodes.
-        dynamics: schedule of the predictor.
-        rollout: the predictor's loss.
         seed: of initialisation and of every sample.
     """
 
     episodes: int = 24_000
-    dynamics: Schedule
-    rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +44,8 @@ class CompactRecipe(Recipe):
         objective: how the encoder learns, from simulator labels or by equivariance.
         pool_frames: frames the encoder learns from.
         decoder_frames: frames the decoder learns from.
-        encoder, decoder: schedules of the stages.
+        encoder, dynamics, decoder: schedules of the stages.
+        rollout: the predictor's loss.
         equivariance: the self-supervised objective's weights.
     """
 
@@ -58,6 +55,7 @@ class CompactRecipe(Recipe):
     decoder_frames: int = 20_000
     encoder: Schedule = Schedule(steps=2_000, batch=128, learning_rate=2e-3, average=0.995)
     dynamics: Schedule = Schedule(steps=14_000, batch=256, learning_rate=1.5e-3, average=0.999)
+    rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
     decoder: Schedule = Schedule(steps=6_000, batch=16, learning_rate=3e-3)
     equivariance: EquivarianceWeights = field(default_factory=EquivarianceWeights)
 
@@ -78,6 +76,7 @@ class PatchRecipe(Recipe):
             with and without hints.
         redrawing: how these three learn.
         dynamics: schedule of the predictor on poses, `rollout` its loss.
+        longer: the same for longer rollouts afterwards, `longer_rollout` their loss.
         agreement: schedule of the drawing of what is read again as it was meant.
     """
 
@@ -92,6 +91,8 @@ class PatchRecipe(Recipe):
     redrawing: Redrawing = field(default_factory=Redrawing)
     dynamics: Schedule = Schedule(steps=20_000, batch=256, learning_rate=1.5e-3, average=0.999)
     rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
+    longer: Schedule = Schedule(steps=6_000, batch=256, learning_rate=5e-4, average=0.999)
+    longer_rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=8))
     agreement: Schedule = Schedule(steps=3_000, batch=128, learning_rate=1e-3, average=0.998)
 
 
@@ -104,6 +105,7 @@ class JepaRecipe(Recipe):
         encoder_from: the patch checkpoint whose encoder is taken, by name or path.
         embedding: schedule of head and predictor together.
         objective: their loss.
+        dynamics: schedule of the predictor alone, `rollout` its loss.
     """
 
     architecture: JepaConfig = field(default_factory=JepaConfig)
@@ -113,19 +115,18 @@ class JepaRecipe(Recipe):
     )
     objective: JepaObjective = field(default_factory=JepaObjective)
     dynamics: Schedule = Schedule(steps=8_000, batch=256, learning_rate=1.5e-3, average=0.999)
+    rollout: DynamicsObjective = field(default_factory=DynamicsObjective)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseRecipe(Recipe):
-    """A training run of the pose world model, which goes on from a patch model's parts.
+    """The pose world model: parts of a patch model, with nothing left to train.
 
     Attributes:
         patch_from: the patch checkpoint, by name or path.
     """
 
     patch_from: str = "pusht-patch"
-    dynamics: Schedule = Schedule(steps=6_000, batch=256, learning_rate=5e-4, average=0.999)
-    rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=8))
 
 
 AnyRecipe = CompactRecipe | PatchRecipe | JepaRecipe | PoseRecipe
@@ -170,9 +171,9 @@ RECIPES: dict[str, AnyRecipe] = {
         redraw=Schedule(steps=60, batch=64, learning_rate=4e-3, warmup=20),
         redrawing=Redrawing(scene_code=8, landmarks=1_000),
         dynamics=_SMOKE_DYNAMICS,
+        longer=Schedule(steps=50, batch=64, learning_rate=5e-4, warmup=10),
         agreement=Schedule(steps=50, batch=64, learning_rate=1e-3, warmup=10),
     ),
-    "pose-smoke": PoseRecipe(episodes=500, dynamics=replace(_SMOKE_DYNAMICS, steps=50)),
     "jepa-smoke": JepaRecipe(
         architecture=JepaConfig(
             features=8, channels=8, encoder_width=32, encoder_blocks=1, head_width=32, width=64

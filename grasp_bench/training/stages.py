@@ -38,7 +38,6 @@ from grasp_bench.training.recipe import (
     JepaRecipe,
     PatchRecipe,
     PoseRecipe,
-    Recipe,
 )
 from grasp_bench.training.redraw import (
     TokenAutoencoder,
@@ -184,6 +183,9 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     poses = PoseWorldModel(model.config, model).to(run.device)
     read = codes(model.predictor.reader, model, episodes)
     stages["dynamics"] = _train_dynamics(poses, recipe, read, run)
+    schedule, source = recipe.longer, Source(read, recipe.longer.batch)
+    loss = dynamics_loss(poses, [source], recipe.longer_rollout)
+    stages["longer"] = run.train("longer", poses.predictor, loss, schedule, recipe.seed + 1)
     model.predictor.pose_mean.copy_(poses.visual_mean)
     model.predictor.pose_std.copy_(poses.visual_std)
     stages["agreement"] = _train_agreement(model, recipe, episodes, run)
@@ -223,12 +225,8 @@ def _train_agreement(
 
 def _train_pose(recipe: PoseRecipe, run: TrainingRun) -> Outcome:
     patch = _patch_model(recipe.patch_from, run)
-    model = PoseWorldModel(patch.config, patch).to(run.device)
-    model.predictor.requires_grad_(True)
-    read = codes(model.reader, patch, run.encode(patch, recipe.seed))
-    stages = {"dynamics": _train_dynamics(model, recipe, read, run)}
     supervision = "self-supervised: masked prediction on pixels, then poses that redraw the tokens"
-    return model, supervision, stages
+    return PoseWorldModel(patch.config, patch).to(run.device), supervision, {}
 
 
 def _patch_model(name: str, run: TrainingRun) -> PatchWorldModel:
@@ -260,7 +258,10 @@ def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
 
 
 def _train_dynamics(
-    model: LatentWorldModel, recipe: Recipe, episodes: LatentEpisodes, run: TrainingRun
+    model: LatentWorldModel,
+    recipe: CompactRecipe | PatchRecipe | JepaRecipe,
+    episodes: LatentEpisodes,
+    run: TrainingRun,
 ) -> Trained:
     set_statistics(model, episodes)
     loss = dynamics_loss(model, [Source(episodes, recipe.dynamics.batch)], recipe.rollout)

@@ -150,7 +150,7 @@ def test_patch_pose_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datase
     patch = load_model(str(path)).model
     assert patch.latent_shape == (8 * 8 * 8 + 4,)
 
-    recipe = replace(get_recipe("pose-smoke"), patch_from=str(path))
+    recipe = replace(get_recipe("pose"), patch_from=str(path), episodes=500)
     folders = (datasets / "train", datasets / "held-out", tmp_path / "pose-run")
     card = train_world_model(
         recipe, *folders, tmp_path / "pose.safetensors", "a test", probes=FEW_PROBES
