@@ -78,8 +78,6 @@ class PatchRecipe(Recipe):
         dynamics: schedule of the predictor on poses, `rollout` its loss.
         longer: the same for longer rollouts afterwards, `longer_rollout` their loss.
         agreement: schedule of the drawing of what is read again as it was meant.
-        redrawn: schedule of the predictor on poses that are drawn and read again at every step,
-            `redrawn_rollout` its loss.
     """
 
     architecture: PatchConfig = field(default_factory=PatchConfig)
@@ -96,10 +94,6 @@ class PatchRecipe(Recipe):
     longer: Schedule = Schedule(steps=6_000, batch=256, learning_rate=5e-4, average=0.999)
     longer_rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=8))
     agreement: Schedule = Schedule(steps=3_000, batch=128, learning_rate=1e-3, average=0.998)
-    redrawn: Schedule = Schedule(
-        steps=1_200, batch=96, learning_rate=3e-4, warmup=100, average=0.99
-    )
-    redrawn_rollout: DynamicsObjective = field(default_factory=lambda: DynamicsObjective(unroll=3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +173,6 @@ RECIPES: dict[str, AnyRecipe] = {
         dynamics=_SMOKE_DYNAMICS,
         longer=Schedule(steps=50, batch=64, learning_rate=5e-4, warmup=10),
         agreement=Schedule(steps=50, batch=64, learning_rate=1e-3, warmup=10),
-        redrawn=Schedule(steps=20, batch=16, learning_rate=3e-4, warmup=5),
     ),
     "jepa-smoke": JepaRecipe(
         architecture=JepaConfig(

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from grasp_bench.models.latent import PROPRIO_DIM
 from grasp_bench.models.patch import PatchWorldModel
-from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.models.redraw import TokenDrawer, TokenReader
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.loop import LossFunction
@@ -198,20 +197,6 @@ def _frames(
         episodes.features[rows].to(device).float(), episodes.proprio[rows].to(device)
     )
     return latent[:, :-PROPRIO_DIM], latent[:, -PROPRIO_DIM:], rows
-
-
-class RedrawnPoses(PoseWorldModel):
-    """Poses that are drawn and read again at every step, as the patch model's rollouts have it."""
-
-    def __init__(self, patch: PatchWorldModel) -> None:
-        super().__init__(patch.config, patch)
-        # In a tuple, where torch does not take it for a part of this module.
-        self._whole = (patch.predictor,)
-
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        """The pose that is read where F(z, a) was drawn."""
-        (whole,) = self._whole
-        return whole.read(whole.draw(whole.dynamics(state, action)))
 
 
 @torch.no_grad()

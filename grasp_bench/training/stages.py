@@ -40,7 +40,6 @@ from grasp_bench.training.recipe import (
     PoseRecipe,
 )
 from grasp_bench.training.redraw import (
-    RedrawnPoses,
     TokenAutoencoder,
     agreement_loss,
     codes,
@@ -190,12 +189,6 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     model.predictor.pose_mean.copy_(poses.visual_mean)
     model.predictor.pose_std.copy_(poses.visual_std)
     stages["agreement"] = _train_agreement(model, recipe, episodes, run)
-    model.predictor.drawer.requires_grad_(False)
-    redrawn, source = RedrawnPoses(model), Source(read, recipe.redrawn.batch)
-    loss = dynamics_loss(redrawn, [source], recipe.redrawn_rollout)
-    stages["redrawn"] = run.train(
-        "redrawn", redrawn.predictor, loss, recipe.redrawn, recipe.seed + 6
-    )
     return model, supervision, stages
 
 

@@ -2,12 +2,10 @@ import pytest
 import torch
 
 from grasp_bench.models import PatchConfig, PatchWorldModel
-from grasp_bench.rollout import rollout
 from grasp_bench.training import redraw
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.redraw import (
     Redrawing,
-    RedrawnPoses,
     TokenAutoencoder,
     agreement_loss,
     codes,
@@ -104,10 +102,3 @@ def test_in_agreement_the_drawer_learns_alone_and_is_read_as_it_meant(model, epi
     assert loss(torch.Generator().manual_seed(9))[1]["pose"] < apart
     for name, value in pose.reader.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-
-
-def test_redrawn_poses_go_where_the_patch_models_rollouts_go(model):
-    start, actions = torch.randn(3, model.latent_shape[0]), torch.randn(3, 4, model.action_dim)
-    torch.nn.init.normal_(model.predictor.dynamics.leave[-1].weight, std=0.1)
-    followed = rollout(RedrawnPoses(model), model.summary(start), actions)
-    torch.testing.assert_close(model.summary(rollout(model, start, actions)), followed)
