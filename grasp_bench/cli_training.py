@@ -113,7 +113,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="compact, equivariant, patch, pose, jepa; smoke, patch-smoke, jepa-smoke."
+            help="compact, equivariant, patch, pose, jepa, jepa-straight; "
+            "smoke, patch-smoke, jepa-smoke."
         ),
     ] = "compact",
     data: Annotated[Path, typer.Option(help="Training demonstrations.")] = Path("data/train"),

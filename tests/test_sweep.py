@@ -229,7 +229,7 @@ def interrupt(how, wait, out, *sweep):
     else:
         process.send_signal(how)
     try:
-        output, _ = process.communicate(timeout=15)
+        output, _ = process.communicate(timeout=6)
     except subprocess.TimeoutExpired:
         # Python drops an interrupt that arrives inside a destructor; a person presses again.
         os.killpg(process.pid, how)

@@ -145,6 +145,12 @@ RECIPES: dict[str, AnyRecipe] = {
     "patch": PatchRecipe(),
     "jepa": JepaRecipe(),
     "pose": PoseRecipe(),
+    # Temporal straightening, as a try: what it gave is in docs/model-progress.md.
+    "jepa-straight": JepaRecipe(
+        objective=JepaObjective(straightening=1.0),
+        embedding=Schedule(steps=1_000, batch=160, learning_rate=2e-3, warmup=50, average=0.995),
+        dynamics=Schedule(steps=2_500, batch=256, learning_rate=1.5e-3, average=0.995),
+    ),
     "smoke": CompactRecipe(
         architecture=CompactConfig(encoder_channels=32, width=64, blocks=2, decoder_width=32),
         pool_frames=2_000,
