@@ -221,6 +221,8 @@ def interrupt(how, wait, out, *sweep):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # What a shell runs in the background ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: stored(out) > before, process)
     time.sleep(wait)
@@ -229,7 +231,7 @@ def interrupt(how, wait, out, *sweep):
     else:
         process.send_signal(how)
     try:
-        output, _ = process.communicate(timeout=6)
+        output, _ = process.communicate(timeout=15)
     except subprocess.TimeoutExpired:
         # Python drops an interrupt that arrives inside a destructor; a person presses again.
         os.killpg(process.pid, how)
