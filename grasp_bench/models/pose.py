@@ -41,7 +41,7 @@ class PoseWorldModel(LatentWorldModel):
         self.register_buffer("token_mean", patch.visual_mean.clone())
         self.register_buffer("token_std", patch.visual_std.clone())
         self.visual_mean.copy_(patch.predictor.pose_mean)
-        self.visual_std = patch.predictor.pose_std.clone()
+        self.visual_std.copy_(patch.predictor.pose_std)
         for name in ("action_mean", "action_std", "proprio_mean", "proprio_std"):
             getattr(self, name).copy_(getattr(patch, name))
 

@@ -63,7 +63,8 @@ class Cell:
         success: 95% Wilson interval of the success rate.
         median_time: over successes, None without any; in the table's time unit.
         time: 95% bootstrap interval of that median.
-        restricted_mean: mean time to success, failures counted as the budget.
+        restricted_mean: mean time to success, failures counted as the budget; None for blind
+            success, which has no time.
         best: bold: no test tells it from the best of its row.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
@@ -73,7 +74,7 @@ class Cell:
     success: Interval
     median_time: float | None
     time: Interval | None
-    restricted_mean: RestrictedMean
+    restricted_mean: RestrictedMean | None
     best: bool = False
     against_best: Pairing | None = None
 
@@ -167,7 +168,7 @@ def build_table(trials: pd.DataFrame, outcome: Outcome = "first") -> ResultTable
     horizons = sorted(int(horizon) for horizon in finished["horizon"].unique())
     columns = _columns(finished, horizons, outcome)
     outcomes = finished[_CELL_COLUMNS]
-    rows = [_row(h, outcomes[outcomes["horizon"] == h], columns) for h in horizons]
+    rows = [_row(h, outcomes[outcomes["horizon"] == h], columns, outcome) for h in horizons]
     unit = "s" if finished["clock"].iloc[0] == "wall" else "iterations"
     unit = unit if outcome == "first" else ""
     titles = {column.label: column.title for column in columns if not column.bound}
@@ -253,9 +254,11 @@ def planner_titles(names: Mapping[str, str]) -> dict[str, str]:
     return {label: title(label, name) for label, name in names.items()}
 
 
-def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> TableRow:
+def _row(
+    horizon: int, group: pd.DataFrame, columns: list[TableColumn], outcome: Outcome
+) -> TableRow:
     trials = {c.label: group[group["planner_label"] == c.label] for c in columns}
-    cells = {label: _cell(own) for label, own in trials.items() if len(own)}
+    cells = {label: _cell(own, outcome) for label, own in trials.items() if len(own)}
     contenders = [c.label for c in columns if c.label in cells and not c.bound]
     if not contenders:
         return TableRow(horizon, cells)
@@ -271,7 +274,7 @@ def _row(horizon: int, group: pd.DataFrame, columns: list[TableColumn]) -> Table
     return TableRow(horizon, cells)
 
 
-def _cell(trials: pd.DataFrame) -> Cell:
+def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
     succeeded = trials["success"].astype(bool)
     unit = "time_to_success" if trials["clock"].iloc[0] == "wall" else "iterations_to_success"
     times = trials[unit][succeeded].dropna().to_numpy(dtype=np.float64)
@@ -283,7 +286,9 @@ def _cell(trials: pd.DataFrame) -> Cell:
         success=wilson_interval(int(succeeded.sum()), len(trials)),
         median_time=float(np.median(times)) if len(times) else None,
         time=bootstrap_median_interval(times, generator) if len(times) else None,
-        restricted_mean=restricted_mean_time(
+        restricted_mean=None
+        if outcome == "blind"
+        else restricted_mean_time(
             planner_time.fillna(budget).to_numpy(dtype=np.float64), succeeded.to_numpy(), budget
         ),
     )

@@ -72,10 +72,11 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
     )  # fmt: skip
     if cell is None:
         return dict.fromkeys(names)
-    time, against, mean = cell.time or (None, None), cell.against_best, cell.restricted_mean
+    time, against = cell.time or (None, None), cell.against_best
+    mean = cell.restricted_mean
     values = (
         cell.rate, *cell.success, cell.trials, cell.median_time, *time,
-        mean.time, *mean.interval, cell.best,
+        *((mean.time, *mean.interval) if mean else (None, None, None)), cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip
     return dict(zip(names, values, strict=True))

@@ -61,12 +61,12 @@ def _of_the_best(column: TableColumn, cell: Cell, unit: str) -> str:
 
 
 def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    ordered = sorted(planners, key=lambda pair: pair[1].restricted_mean.time)
+    time_unit = unit if unit == "s" else "candidates"
+    means = [(column.title, cell.restricted_mean) for column, cell in planners]
+    timed = sorted(((title, mean) for title, mean in means if mean), key=lambda pair: pair[1].time)
     times = ", ".join(
-        f"{column.title} {mean.time:.3g} {time_unit} "
-        f"[{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
-        for column, cell in ordered
-        for mean, time_unit in [(cell.restricted_mean, unit if unit == "s" else "candidates")]
+        f"{title} {mean.time:.3g} {time_unit} [{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
+        for title, mean in timed
     )
     return f"Mean time to a solution, failures counted as the whole budget: {times}."
 

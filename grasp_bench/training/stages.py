@@ -22,6 +22,7 @@ from grasp_bench.models.vision import DinoEncoder, PatchEncoder
 from grasp_bench.training.data import Demonstrations
 from grasp_bench.training.decoder import decoder_loss
 from grasp_bench.training.dynamics import (
+    DynamicsObjective,
     LatentEpisodes,
     Source,
     dynamics_loss,
@@ -130,7 +131,9 @@ def _train_compact(recipe: CompactRecipe, run: TrainingRun) -> Outcome:
     model = CompactWorldModel(recipe.architecture).to(run.device)
     stages = {"encoder": _train_encoder(model, recipe, run)}
     episodes = run.encode(model, recipe.seed)
-    stages["dynamics"] = _train_dynamics(model, recipe, episodes, run)
+    stages["dynamics"] = _train_dynamics(
+        model, recipe.dynamics, recipe.rollout, episodes, run, recipe.seed + 1
+    )
     batch, seed = recipe.decoder.batch, recipe.seed + 2
     loss = decoder_loss(model, run.data, recipe.decoder_frames, batch, seed)
     stages["decoder"] = run.train("decoder", model.decoder, loss, recipe.decoder, seed)
@@ -182,10 +185,11 @@ def _train_patch(recipe: PatchRecipe, run: TrainingRun) -> Outcome:
     stages |= _train_redrawing(model, recipe, episodes, run)
     poses = PoseWorldModel(model.config, model).to(run.device)
     read = codes(model.predictor.reader, model, episodes)
-    stages["dynamics"] = _train_dynamics(poses, recipe, read, run)
-    schedule, source = recipe.longer, Source(read, recipe.longer.batch)
-    loss = dynamics_loss(poses, [source], recipe.longer_rollout)
-    stages["longer"] = run.train("longer", poses.predictor, loss, schedule, recipe.seed + 1)
+    seed = recipe.seed + 1
+    stages["dynamics"] = _train_dynamics(poses, recipe.dynamics, recipe.rollout, read, run, seed)
+    stages["longer"] = _train_dynamics(
+        poses, recipe.longer, recipe.longer_rollout, read, run, seed, "longer"
+    )
     model.predictor.pose_mean.copy_(poses.visual_mean)
     model.predictor.pose_std.copy_(poses.visual_std)
     stages["agreement"] = _train_agreement(model, recipe, episodes, run)
@@ -249,7 +253,9 @@ def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
     learner = JointEmbedding(model.head, model.predictor)
     loss = joint_embedding_loss(model, tokens, recipe.embedding.batch, recipe.objective)
     stages = {"embedding": run.train("embedding", learner, loss, recipe.embedding, recipe.seed)}
-    stages["dynamics"] = _train_dynamics(model, recipe, pooled(model, tokens), run)
+    stages["dynamics"] = _train_dynamics(
+        model, recipe.dynamics, recipe.rollout, pooled(model, tokens), run, recipe.seed + 1
+    )
     supervision = (
         "self-supervised: masked prediction on pixels, then joint-embedding prediction on "
         "pixels, proprioception and actions"
@@ -259,10 +265,13 @@ def _train_jepa(recipe: JepaRecipe, run: TrainingRun) -> Outcome:
 
 def _train_dynamics(
     model: LatentWorldModel,
-    recipe: CompactRecipe | PatchRecipe | JepaRecipe,
+    schedule: Schedule,
+    objective: DynamicsObjective,
     episodes: LatentEpisodes,
     run: TrainingRun,
+    seed: int,
+    stage: str = "dynamics",
 ) -> Trained:
     set_statistics(model, episodes)
-    loss = dynamics_loss(model, [Source(episodes, recipe.dynamics.batch)], recipe.rollout)
-    return run.train("dynamics", model.predictor, loss, recipe.dynamics, recipe.seed + 1)
+    loss = dynamics_loss(model, [Source(episodes, schedule.batch)], objective)
+    return run.train(stage, model.predictor, loss, schedule, seed)

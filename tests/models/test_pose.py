@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,8 +24,6 @@ def patch():
 
 
 def observed(model, count):
-    import numpy as np
-
     rng = np.random.default_rng(0)
     return observe(np.stack([sample_start(rng) for _ in range(count)]), model)
 

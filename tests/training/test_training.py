@@ -162,7 +162,8 @@ def test_patch_pose_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datase
     for name, value in patch.predictor.reader.state_dict().items():
         torch.testing.assert_close(pose.reader.state_dict()[name], value, rtol=0, atol=0)
 
-    recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path))
+    objective = get_recipe("jepa-straight").objective
+    recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path), objective=objective)
     folders = (datasets / "train", datasets / "held-out", tmp_path / "jepa-run")
     card = train_world_model(
         recipe, *folders, tmp_path / "jepa.safetensors", "a test", probes=FEW_PROBES
