@@ -28,7 +28,8 @@ def table(
     kind: Annotated[
         TableKind,
         typer.Option(
-            help="The paper's table, planners against each other, or configurations of one."
+            help="The paper's table, the same with planners down, planners against each other, "
+            "or configurations of one."
         ),
     ] = "results",
     outcome: Annotated[
@@ -54,8 +55,11 @@ def table(
         sheets = ablation_sheets(trials, intervals, outcome)
     else:
         rows = build_table(trials, outcome)
-        results = [results_sheet(rows, intervals)]
-        sheets = pairwise_sheets(rows, trials) if kind == "pairwise" else results
+        results = results_sheet(rows, intervals)
+        if kind == "pairwise":
+            sheets = pairwise_sheets(rows, trials)
+        else:
+            sheets = [results.transposed("Planner") if kind == "planners" else results]
     if outcome == "blind":
         sheets[-1].notes.insert(0, BLIND_NOTE)
     if output is None:

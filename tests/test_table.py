@@ -55,6 +55,18 @@ def test_markdown_is_the_papers_layout_with_its_numbers_beside(results):
         assert fact in notes
 
 
+def test_with_planners_down_the_same_cells_stand_under_their_horizons(results):
+    trials = combine([results({"grasp": range(10), "cem": []}, horizon=h) for h in (40, 50)])
+    sheet = results_sheet(build_table(trials))
+    turned = sheet.transposed("Planner")
+    assert turned.headings == ["Planner", "H=40", "H=50"]
+    assert [row[0].text for row in turned.rows] == ["CEM", "CEM (paper)", "GRASP", "GRASP (paper)"]
+    assert [list(row) for row in zip(*(row[1:] for row in turned.rows), strict=True)] == [
+        row[1:] for row in sheet.rows
+    ]
+    assert (turned.records, turned.notes) == (sheet.records, sheet.notes)
+
+
 def test_blind_success_is_that_of_the_committed_plan_and_has_no_time(results):
     solved = {"grasp": range(10), "cem": range(20)}
     trials = results(solved, stop="never", blind_success=False)
@@ -286,6 +298,7 @@ def test_latex_of_every_kind_compiles(results, tmp_path):
     )
     sheets = [
         results_sheet(build_table(trials)),
+        results_sheet(build_table(trials)).transposed("Planner"),
         *pairwise_sheets(build_table(trials), trials),
         *ablation_sheets(trials, intervals=True),
     ]

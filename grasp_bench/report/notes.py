@@ -23,8 +23,8 @@ def reading_note(unit: str) -> str:
     time = "time" if unit == "s" else unit
     median = f" and median {time} to success over successes" if unit else ""
     return (
-        f"Success rate{median}. Bold: the best of its row, and what an exact McNemar test on the "
-        f"same tasks does not tell from it (p >= {SIGNIFICANCE})."
+        f"Success rate{median}. Bold: the best at its horizon, and what an exact McNemar test on "
+        f"the same tasks does not tell from it (p >= {SIGNIFICANCE})."
     )
 
 

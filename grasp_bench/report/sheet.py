@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 NOTHING = "\u2013"  # an en dash, as in the paper's table
 
@@ -14,7 +14,7 @@ class Entry:
     Attributes:
         text: its content.
         below: in smaller print, such as intervals.
-        bold: as the best of a row.
+        bold: as the best of its kind.
         dim: as a number of other people's.
     """
 
@@ -48,3 +48,13 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
     title: str = ""
     labels: int = 1
+
+    def transposed(self, corner: str) -> Sheet:
+        """Its columns as rows under a heading `corner`; a single leading column names rows."""
+        headings = [corner, *(row[0].text for row in self.rows)]
+        columns = zip(*(row[1:] for row in self.rows), strict=True)
+        rows = [
+            [Entry(heading), *column]
+            for heading, column in zip(self.headings[1:], columns, strict=True)
+        ]
+        return replace(self, headings=headings, rows=rows)
