@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 Configuration = tuple[str, Mapping[str, str]]
 
-_COMPARED: list[Configuration] = [
-    (name, {}) for name in ("cem", "gd", "latco", "grasp", "grasp-plus", "zero", "random", "demo")
+_PAPER = ("cem", "gd", "latco", "grasp")
+_BOUNDS = ("zero", "random", "demo")
+_COMPARED: list[Configuration] = [(name, {}) for name in (*_PAPER, "grasp-plus", *_BOUNDS)]
+_ALL: list[Configuration] = [
+    (name, {})
+    for name in (*_PAPER, "gd-adam", "icem", "mppi", "grad-cem", "latco-gn", "grasp-plus", *_BOUNDS)
 ]
 # As the stored run has them, whatever is tuned later.
 _REGRESSION: list[Configuration] = [
@@ -51,6 +55,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(_COMPARED, [40, 50, 60, 70, 80]),
+    "all": Preset(_ALL, [40, 50, 60, 70, 80]),
     "short": Preset(_COMPARED, [10, 20, 30]),
     "ablation": Preset([("grasp", changes) for changes in _ABLATION], [40, 80], pinned=True),
     "regression": Preset(_REGRESSION, [40], pinned=True),
