@@ -14,7 +14,7 @@ from grasp_bench.objective import goal_cost, goal_gradient
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_elites, check_numbers, snapshot
 from grasp_bench.planners.cem import cheapest
-from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
+from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.rollout import guided_rollout, spread
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
@@ -26,7 +26,8 @@ Chooser = Callable[[int, Tensor], Tensor]
 class GraspPlus:
     """A population that π proposes, that branches along its own rollouts, and that descends.
 
-        propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1
+        propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1,
+                  N_0 plans, then 2 N_0, 4 N_0 .. up to N
         branch:   a_t = a_t of an elite + σ ξ for t < τ, proposed from there on,
                   ξ ~ N(0, I), τ uniform on 0 .. T - 1
         refine:   J Adam steps of every elite on ‖s_T(a) - g‖²
@@ -34,11 +35,13 @@ class GraspPlus:
 
     π is the model's action prior (`models/prior.py`) at a temperature; without one
     a_t ~ N(0, I). All plans of all problems are rolled out together. The first
-    population is all proposals; then branching and refining alternate without end. What
-    was tried and left out, and what each part is worth, is in docs/grasp-plus.md.
+    populations are all proposals, and small, so that an easy problem is answered soon;
+    then refining and branching, N plans at a time, alternate without end. What was tried
+    and left out, and what each part is worth, is in docs/grasp-plus.md.
 
     Attributes:
         samples: N, plans of a population.
+        first_samples: N_0, plans of the first.
         elites: E, plans that live on.
         temperature: of the prior.
         branch_noise: σ, normalised action units.
@@ -56,11 +59,12 @@ class GraspPlus:
         "samples": IntRange(16, 256),
         "elites": IntRange(4, 16),
         "temperature": FloatRange(0.3, 1.5),
-        "branch_noise": FloatRange(0.01, 0.3),
+        "refining": Choice((True, False)),
         "refine_steps": IntRange(1, 10),
     }
 
     samples: int = 64
+    first_samples: int = 8
     elites: int = 8
     temperature: float = 0.7
     branch_noise: float = 0.05
@@ -76,26 +80,37 @@ class GraspPlus:
 
     def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         """One candidate per population and per refinement, without end."""
-        plans, costs = cheapest(*self._proposed(problem, noise), self.elites)
+        sizes = self._sizes()
+        plans, costs = self._proposed(problem, noise, sizes[0])
         for iteration in count(1):
+            plans, costs = cheapest(plans, costs, min(self.elites, plans.shape[1]))
             yield Candidate(plans[:, 0], costs[:, 0], iteration)
-            if self.refining and iteration % 2:
-                plans, costs = self._refined(problem, plans, costs)
+            if iteration < len(sizes):
+                found = self._proposed(problem, noise, sizes[iteration])
+            elif (iteration - len(sizes)) % 2 or not self.refining:
+                found = self._proposed(problem, noise, self.samples, plans)
             else:
-                children, their_costs = self._proposed(problem, noise, plans)
-                plans, costs = torch.cat([plans, children], 1), torch.cat([costs, their_costs], 1)
-            plans, costs = cheapest(plans, costs, self.elites)
+                plans, costs = self._refined(problem, plans, costs)
+                continue
+            plans, costs = torch.cat([plans, found[0]], 1), torch.cat([costs, found[1]], 1)
+
+    def _sizes(self) -> list[int]:
+        """How many plans are proposed before any branches: N_0, 2 N_0, 4 N_0 .. N."""
+        sizes = [min(self.first_samples, self.samples)]
+        while sizes[-1] < self.samples:
+            sizes.append(min(2 * sizes[-1], self.samples))
+        return sizes
 
     @torch.no_grad()
     def _proposed(
-        self, problem: Problem, noise: NoiseStreams, elites: Tensor | None = None
+        self, problem: Problem, noise: NoiseStreams, size: int, elites: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """N plans [B, N, T, A] and their costs [B, N]; branches of elites [B, E, T, A] if given."""
-        leading = torch.Size((problem.batch, self.samples))
+        """Plans [B, size, T, A] and their costs; branches of elites [B, E, T, A] if given."""
+        leading = torch.Size((problem.batch, size))
         start, goal = (spread(problem.model, z, leading) for z in (problem.start, problem.goal))
         choose = self._chooser(problem, goal, noise)
         if elites is not None and self.branching:
-            choose = self._branched(elites, choose, noise)
+            choose = self._branched(elites, size, choose, noise)
         plans, ends = guided_rollout(problem.model, start, problem.steps, choose)
         return plans, problem.model.distance(ends, goal)
 
@@ -103,16 +118,16 @@ class GraspPlus:
         """Actions [B, N, A] for t and s_t, of the prior or standard normal."""
         prior, steps = problem.prior if self.use_prior else None, problem.steps
         width = problem.model.action_dim if prior is None else prior.draws
-        draws = noise.normal(self.samples, steps, width, like=goal)
+        draws = noise.normal(goal.shape[1], steps, width, like=goal)
         if prior is None:
             return lambda t, state: draws[:, :, t]
         return lambda t, state: prior.sample(
             state, goal, steps - t, draws[:, :, t], self.temperature
         )
 
-    def _branched(self, elites: Tensor, fresh: Chooser, noise: NoiseStreams) -> Chooser:
+    def _branched(self, elites: Tensor, size: int, fresh: Chooser, noise: NoiseStreams) -> Chooser:
         """The actions of random elites until each plan's random τ, fresh ones from then on."""
-        shares = torch.special.ndtr(noise.normal(self.samples, 2, like=elites))
+        shares = torch.special.ndtr(noise.normal(size, 2, like=elites))
         sizes = torch.tensor(elites.shape[1:3], device=elites.device)
         parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
         kept = elites.take_along_dim(parents[:, :, None, None], dim=1)

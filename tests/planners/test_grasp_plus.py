@@ -34,6 +34,15 @@ def test_the_first_population_is_the_prior_s(make_problem, run):
     assert {shape for _, shape in prior.asked} == {(2, 6, 4)}
 
 
+def test_populations_double_until_they_are_full(make_problem, run):
+    problem = make_problem()
+    prior = KnowingPrior(problem)
+    planner = GraspPlus(samples=10, first_samples=2, elites=3, refining=False)
+    run(planner, replace(problem, prior=prior), upto=6)
+    asked = [shape[1] for steps, shape in prior.asked if steps == problem.steps]
+    assert asked == [2, 4, 8, 10, 10, 10]
+
+
 def test_without_a_prior_or_told_not_to_use_it_actions_are_standard_normal(make_problem, run):
     problem = make_problem()
     planner = GraspPlus(samples=6, elites=2)
@@ -50,7 +59,9 @@ def test_branches_follow_an_elite_until_they_leave_it(make_problem):
     problem = make_problem(steps=5)
     planner = GraspPlus(samples=400, elites=2, branch_noise=0.0)
     elites = torch.randn(2, 3, 5, 2, dtype=torch.float64)
-    children, costs = planner._proposed(problem, NoiseStreams.from_seeds([0, 1]), elites)
+    children, costs = planner._proposed(
+        problem, NoiseStreams.from_seeds([0, 1]), planner.samples, elites
+    )
     torch.testing.assert_close(costs, goal_cost(problem, children))
     followed = (children[:, :, None] == elites[:, None]).all(-1)  # [B, N, E, T]
     steps = followed.long().cumprod(-1).sum(-1).amax(-1)
@@ -65,7 +76,9 @@ def test_branch_noise_moves_what_was_kept(make_problem):
     problem = make_problem(steps=4)
     planner = GraspPlus(samples=2000, elites=2, branch_noise=0.1)
     elites = torch.zeros(2, 1, 4, 2, dtype=torch.float64)
-    children, _ = planner._proposed(problem, NoiseStreams.from_seeds([0, 1]), elites)
+    children, _ = planner._proposed(
+        problem, NoiseStreams.from_seeds([0, 1]), planner.samples, elites
+    )
     kept = children[:, :, 0].std()
     # A quarter of the plans leave at once and are standard normal there.
     assert kept.item() == pytest.approx((0.25 + 0.75 * 0.01) ** 0.5, rel=0.05)
@@ -75,7 +88,7 @@ def test_refining_never_makes_an_elite_worse(make_problem):
     problem = make_problem(bent=True)
     planner = GraspPlus(samples=6, elites=3, refine_lr=5.0, refine_steps=3)
     noise = NoiseStreams.from_seeds([0, 1])
-    plans, costs = planner._proposed(problem, noise)
+    plans, costs = planner._proposed(problem, noise, planner.samples)
     refined, after = planner._refined(problem, plans, costs)
     assert (after <= costs).all()
     torch.testing.assert_close(after, goal_cost(problem, refined))
