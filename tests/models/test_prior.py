@@ -5,7 +5,7 @@ import torch
 
 from grasp_bench.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
-from grasp_bench.models.prior import LatentPrior, MixturePrior, PriorConfig
+from grasp_bench.models.prior import LatentPrior, MixturePrior, PlanningLinear, PriorConfig
 from grasp_bench.models.prior_file import prior_path, save_prior
 
 LATENT, ACTION = 14, 10
@@ -123,3 +123,15 @@ def test_a_damaged_prior_is_refused(checkpoint):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(UserError, match="damaged"):
         load_model(str(checkpoint))
+
+
+def test_a_planning_linear_is_a_linear_and_notices_new_weights():
+    layer = PlanningLinear(5, 3).requires_grad_(False)
+    rows = torch.randn(2, 4, 5)
+    for _ in range(2):
+        plain = torch.nn.functional.linear(rows, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(rows), plain)
+        layer.weight.mul_(2)
+    layer.requires_grad_(True)
+    layer(rows).sum().backward()
+    assert layer.weight.grad is not None
