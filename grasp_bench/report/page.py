@@ -97,7 +97,8 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sheet = replace(results_sheet(table), title="Success rate and median time to success")
+    results = results_sheet(table).transposed("Planner")
+    sheet = replace(results, title="Success rate and median time to success")
     finished = trials[trials["status"] == "ok"]
     return environment.get_template("report.html.j2").render(
         title=title,
