@@ -54,10 +54,11 @@ SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL)
 # Planners that use their whole budget, for the time that is announced.
 PLANNERS_paper := 5
 PLANNERS_all := 10
+PLANNERS = $(or $(PLANNERS_$(PRESET)),$(error PRESET is paper or all, not '$(PRESET)'))
 
 reproduce: env
-	@echo "$(PLANNERS_$(PRESET)) planners x 5 horizons x $(TRIALS) tasks, $(BUDGET) planner seconds each:"
-	@echo "expect about $$(( $(PLANNERS_$(PRESET)) * 5 * $(TRIALS) * $(BUDGET) * 6 / 5 / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
+	@echo "$(PLANNERS) planners x 5 horizons x $(TRIALS) tasks, $(BUDGET) planner seconds each:"
+	@echo "expect about $$(( $(PLANNERS) * 5 * $(TRIALS) * $(BUDGET) * 6 / 5 / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
 	$(SWEEP) --preset $(PRESET) --trials $(TRIALS) --budget $(BUDGET) --stop never --out $(OUT)
 	$(BIN)/grasp-bench table $(OUT) --kind planners --intervals --format markdown -o $(OUT)/table.md
 	$(BIN)/grasp-bench table $(OUT) --kind planners --outcome blind --intervals --format markdown -o $(OUT)/blind.md

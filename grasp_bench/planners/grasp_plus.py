@@ -85,14 +85,13 @@ class GraspPlus:
         for iteration in count(1):
             plans, costs = cheapest(plans, costs, min(self.elites, plans.shape[1]))
             yield Candidate(plans[:, 0], costs[:, 0], iteration)
-            if iteration < len(sizes):
-                found = self._proposed(problem, noise, sizes[iteration])
-            elif (iteration - len(sizes)) % 2 or not self.refining:
-                found = self._proposed(problem, noise, self.samples, plans)
-            else:
+            past = iteration - len(sizes)  # populations and refinements since they were full
+            if self.refining and past >= 0 and past % 2 == 0:
                 plans, costs = self._refined(problem, plans, costs)
-                continue
-            plans, costs = torch.cat([plans, found[0]], 1), torch.cat([costs, found[1]], 1)
+            else:
+                size, parents = (sizes[iteration], None) if past < 0 else (self.samples, plans)
+                found, their_costs = self._proposed(problem, noise, size, parents)
+                plans, costs = torch.cat([plans, found], 1), torch.cat([costs, their_costs], 1)
 
     def _sizes(self) -> list[int]:
         """How many plans are proposed before any branches: N_0, 2 N_0, 4 N_0 .. N."""

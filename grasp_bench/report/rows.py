@@ -65,7 +65,7 @@ class Cell:
         time: 95% bootstrap interval of that median.
         restricted_mean: mean time to success, failures counted as the budget; None for blind
             success, which has no time.
-        best: bold: no test tells it from the best of its row.
+        best: bold: no test tells it from the best at its horizon.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
 

@@ -109,6 +109,7 @@ def test_bench_writes_and_draws_what_it_measured(cli, tmp_path, monkeypatch, tin
     from grasp_bench.speed import measure, timing
 
     monkeypatch.setattr(timing, "STRETCH_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "WARM_UP_SECONDS", 0.0)
     monkeypatch.setattr(measure, "STEPS_GRID", (2, 4))
     monkeypatch.setattr(measure, "BATCH_GRID", (1, 2))
     command = ["bench", "--model", tiny_checkpoint, "--repeats", "1", "--format", "markdown"]
