@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -35,21 +36,35 @@ def last_state(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
 
 
 def guided_rollout(
-    model: WorldModel, start: Tensor, steps: int, choose: Callable[[int, Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Actions [..., T, A] chosen along the way, and the state s_T [..., *Z] they lead to.
+    model: WorldModel,
+    actions: Tensor,
+    states: Tensor,
+    leaves: Sequence[int],
+    choose: Callable[[int, Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Plans that follow given ones up to a moment and choose along the way from there on.
+
+    What they follow is not rolled out again.
 
     Args:
         model: the world model F.
-        start: [..., *Z] states s_0.
-        steps: T.
-        choose: a_t [..., A] for t and s_t [..., *Z].
+        actions: [B, N, T, A] to follow.
+        states: [B, N, T, *Z] s_0 .. s_{T-1}, where those are taken.
+        leaves: for each of the N plans, the first step that it chooses itself; ascending.
+        choose: a_t [B, n, A] for t and the states s_t [B, n, *Z] of the n plans that have left.
+
+    Returns:
+        actions [B, N, T, A], states [B, N, T, *Z] and the states s_T [B, N, *Z] they lead to.
     """
-    state, actions = start, []
-    for t in range(steps):
-        actions.append(choose(t, state))
-        state = model.step(state, actions[-1])
-    return torch.stack(actions, dim=-2), state
+    actions, states = actions.clone(), states.clone()
+    state = states[:, :0, 0]
+    for t in range(actions.shape[-2]):
+        before, left = state.shape[1], bisect_right(leaves, t)
+        state = torch.cat([state, states[:, before:left, t]], dim=1)
+        chosen = choose(t, state)
+        states[:, :left, t], actions[:, :left, t] = state, chosen
+        state = model.step(state, chosen)
+    return actions, states, state
 
 
 def spread(model: WorldModel, latent: Tensor, leading: torch.Size) -> Tensor:

@@ -1,7 +1,7 @@
 import torch
 
 from grasp_bench.models.linear import LinearModel
-from grasp_bench.rollout import last_state, rollout
+from grasp_bench.rollout import guided_rollout, last_state, rollout
 
 
 def normal(*shape):
@@ -35,3 +35,26 @@ def test_gradients_run_back_to_the_first_action():
     last_state(model, normal(1, 4), actions)[0, 0].backward()
     expected = (model.transition @ model.transition @ model.control)[0]
     torch.testing.assert_close(actions.grad[0, 0], expected)
+
+
+def test_guided_plans_follow_others_until_it_is_their_turn_to_choose():
+    model = LinearModel(0.3 * normal(6, 6), normal(6, 2), latent_shape=(2, 3))
+    start, given = normal(3, 2, 3), normal(3, 4, 5, 2)
+    states = torch.cat(
+        [start[:, None, None].expand(3, 4, 1, 2, 3), rollout(model, start, given)[:, :, :-1]], dim=2
+    )
+    seen = []
+
+    def choose(t, state):
+        seen.append(state.shape[1])
+        return state.sum(dim=-2)[..., :2]
+
+    actions, visited, ends = guided_rollout(model, given, states, [0, 2, 2, 4], choose)
+    assert seen == [1, 1, 3, 3, 4]
+    for plan, leaves in enumerate([0, 2, 2, 4]):
+        assert torch.equal(actions[:, plan, :leaves], given[:, plan, :leaves])
+        chosen = visited[:, plan, leaves:].sum(dim=-2)[..., :2]
+        torch.testing.assert_close(actions[:, plan, leaves:], chosen)
+    after = rollout(model, start, actions)
+    torch.testing.assert_close(visited[:, :, 1:], after[:, :, :-1])
+    torch.testing.assert_close(ends, after[:, :, -1])

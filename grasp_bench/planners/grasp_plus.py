@@ -10,16 +10,52 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import goal_cost, goal_gradient
+from grasp_bench.objective import goal_gradient
 from grasp_bench.planners.adam import Adam
 from grasp_bench.planners.base import check_elites, check_numbers, snapshot
-from grasp_bench.planners.cem import cheapest
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
-from grasp_bench.rollout import guided_rollout, spread
+from grasp_bench.rollout import guided_rollout, rollout, spread
 from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
-# a_t [B, N, A] for t and s_t [B, N, *Z].
+# a_t [B, n, A] for t and the s_t [B, n, *Z] of the first n plans.
 Chooser = Callable[[int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Population:
+    """Plans [B, N, T, A], the states s_0 .. s_{T-1} they visit, [B, N, T, *Z], costs [B, N]."""
+
+    plans: Tensor
+    states: Tensor
+    costs: Tensor
+
+    def cheapest(self, number: int) -> Population:
+        """The plans of lowest cost, cheapest first."""
+        _, places = self.costs.topk(min(number, self.costs.shape[1]), largest=False)
+        return self.members(places)
+
+    def members(self, places: Tensor) -> Population:
+        """The plans at places [B, n]."""
+        problems = torch.arange(len(places), device=places.device)[:, None]
+        return Population(*(part[problems, places] for part in self._parts()))
+
+    def joined(self, other: Population) -> Population:
+        """These plans and then the others."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return Population(*(torch.cat(pair, dim=1) for pair in pairs))
+
+    def replaced(self, other: Population, where: Tensor) -> Population:
+        """The other's plan in the place of one's own where [B, N] says so."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return Population(
+            *(
+                torch.where(where.reshape(where.shape + (1,) * (mine.ndim - 2)), theirs, mine)
+                for mine, theirs in pairs
+            )
+        )
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.plans, self.states, self.costs
 
 
 @dataclass(frozen=True)
@@ -28,13 +64,14 @@ class GraspPlus:
 
         propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1,
                   N_0 plans, then 2 N_0, 4 N_0 .. up to N
-        branch:   a_t = a_t of an elite + σ ξ for t < τ, proposed from there on,
-                  ξ ~ N(0, I), τ uniform on 0 .. T - 1
+        branch:   a_t and s_t of a random elite for t < τ, proposed from there on,
+                  τ spread evenly over 0 .. T - 1
         refine:   J Adam steps of every elite on ‖s_T(a) - g‖²
         choose:   the elites are the E plans of lowest ‖s_T(a) - g‖² so far
 
     π is the model's action prior (`models/prior.py`) at a temperature; without one
-    a_t ~ N(0, I). All plans of all problems are rolled out together. The first
+    a_t ~ N(0, I). All plans of all problems are rolled out together, a branch from where it
+    leaves its elite: on average half as many transitions as a proposal. The first
     populations are all proposals, and small, so that an easy problem is answered soon;
     then refining and branching, N plans at a time, alternate without end. What was tried
     and left out, and what each part is worth, is in docs/grasp-plus.md.
@@ -44,13 +81,12 @@ class GraspPlus:
         first_samples: N_0, plans of the first.
         elites: E, plans that live on.
         temperature: of the prior.
-        branch_noise: σ, normalised action units.
         refine_steps: J.
         refine_lr: Adam's step size.
         branching: False proposes whole plans each time (ablation).
         refining: False leaves out the descent (ablation).
         use_prior: False proposes standard normal actions (ablation).
-    """  # noqa: RUF002
+    """
 
     name: ClassVar[str] = "grasp-plus"
     reference: ClassVar[Reference] = "none"
@@ -67,7 +103,6 @@ class GraspPlus:
     first_samples: int = 8
     elites: int = 8
     temperature: float = 0.7
-    branch_noise: float = 0.05
     refine_steps: int = 5
     refine_lr: float = 0.02
     branching: bool = True
@@ -81,17 +116,17 @@ class GraspPlus:
     def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         """One candidate per population and per refinement, without end."""
         sizes = self._sizes()
-        plans, costs = self._proposed(problem, noise, sizes[0])
+        population = self._proposed(problem, noise, sizes[0])
         for iteration in count(1):
-            plans, costs = cheapest(plans, costs, min(self.elites, plans.shape[1]))
-            yield Candidate(plans[:, 0], costs[:, 0], iteration)
+            elites = population.cheapest(self.elites)
+            yield Candidate(elites.plans[:, 0], elites.costs[:, 0], iteration)
             past = iteration - len(sizes)  # populations and refinements since they were full
             if self.refining and past >= 0 and past % 2 == 0:
-                plans, costs = self._refined(problem, plans, costs)
+                population = self._refined(problem, elites)
+            elif past < 0:
+                population = elites.joined(self._proposed(problem, noise, sizes[iteration]))
             else:
-                size, parents = (sizes[iteration], None) if past < 0 else (self.samples, plans)
-                found, their_costs = self._proposed(problem, noise, size, parents)
-                plans, costs = torch.cat([plans, found], 1), torch.cat([costs, their_costs], 1)
+                population = elites.joined(self._branched(problem, noise, elites))
 
     def _sizes(self) -> list[int]:
         """How many plans are proposed before any branches: N_0, 2 N_0, 4 N_0 .. N."""
@@ -100,47 +135,65 @@ class GraspPlus:
             sizes.append(min(2 * sizes[-1], self.samples))
         return sizes
 
+    def _proposed(self, problem: Problem, noise: NoiseStreams, size: int) -> Population:
+        """So many whole plans."""
+        steps, width = problem.steps, problem.model.action_dim
+        states = spread(problem.model, problem.start, torch.Size((problem.batch, size, steps)))
+        plans = problem.start.new_zeros(problem.batch, size, steps, width)
+        return self._guided(problem, noise, plans, states, [0] * size)
+
+    def _branched(self, problem: Problem, noise: NoiseStreams, elites: Population) -> Population:
+        """N plans that follow random elites, one more leaving them every T / N steps."""
+        if not self.branching:
+            return self._proposed(problem, noise, self.samples)
+        draws = noise.normal(self.samples, like=elites.costs)
+        number = elites.costs.shape[1]
+        parents = (torch.special.ndtr(draws) * number).long().clamp(max=number - 1)
+        followed = elites.members(parents)
+        leaves = [i * problem.steps // self.samples for i in range(self.samples)]
+        return self._guided(problem, noise, followed.plans, followed.states, leaves)
+
     @torch.no_grad()
-    def _proposed(
-        self, problem: Problem, noise: NoiseStreams, size: int, elites: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Plans [B, size, T, A] and their costs; branches of elites [B, E, T, A] if given."""
-        leading = torch.Size((problem.batch, size))
-        start, goal = (spread(problem.model, z, leading) for z in (problem.start, problem.goal))
+    def _guided(
+        self,
+        problem: Problem,
+        noise: NoiseStreams,
+        plans: Tensor,
+        states: Tensor,
+        leaves: list[int],
+    ) -> Population:
+        """Plans that follow given ones up to their turn, and proposals from there on."""
+        leading = torch.Size((problem.batch, len(leaves)))
+        goal = spread(problem.model, problem.goal, leading)
         choose = self._chooser(problem, goal, noise)
-        if elites is not None and self.branching:
-            choose = self._branched(elites, size, choose, noise)
-        plans, ends = guided_rollout(problem.model, start, problem.steps, choose)
-        return plans, problem.model.distance(ends, goal)
+        plans, states, ends = guided_rollout(problem.model, plans, states, leaves, choose)
+        return Population(plans, states, problem.model.distance(ends, goal))
 
     def _chooser(self, problem: Problem, goal: Tensor, noise: NoiseStreams) -> Chooser:
-        """Actions [B, N, A] for t and s_t, of the prior or standard normal."""
+        """Actions of the prior or standard normal."""
         prior, steps = problem.prior if self.use_prior else None, problem.steps
         width = problem.model.action_dim if prior is None else prior.draws
         draws = noise.normal(goal.shape[1], steps, width, like=goal)
         if prior is None:
-            return lambda t, state: draws[:, :, t]
+            return lambda t, state: draws[:, : state.shape[1], t]
         return lambda t, state: prior.sample(
-            state, goal, steps - t, draws[:, :, t], self.temperature
+            state,
+            goal[:, : state.shape[1]],
+            steps - t,
+            draws[:, : state.shape[1], t],
+            self.temperature,
         )
 
-    def _branched(self, elites: Tensor, size: int, fresh: Chooser, noise: NoiseStreams) -> Chooser:
-        """The actions of random elites until each plan's random τ, fresh ones from then on."""
-        shares = torch.special.ndtr(noise.normal(size, 2, like=elites))
-        sizes = torch.tensor(elites.shape[1:3], device=elites.device)
-        parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
-        kept = elites.take_along_dim(parents[:, :, None, None], dim=1)
-        kept = kept + self.branch_noise * noise.normal(*kept.shape[1:], like=kept)
-        return lambda t, state: torch.where(leaves[..., None] > t, kept[:, :, t], fresh(t, state))
-
-    def _refined(self, problem: Problem, plans: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:
-        """Every elite after J steps where that is cheaper, [B, E, T, A], and its cost [B, E]."""
-        refined = snapshot(plans)
-        adam = Adam(refined, self.refine_lr)
+    def _refined(self, problem: Problem, elites: Population) -> Population:
+        """Every elite after J steps where that is cheaper."""
+        plans = snapshot(elites.plans)
+        adam = Adam(plans, self.refine_lr)
         for _ in range(self.refine_steps):
-            _, gradient = goal_gradient(problem, refined)
+            _, gradient = goal_gradient(problem, plans)
             adam.step(gradient)
         with torch.no_grad():
-            after = goal_cost(problem, refined)
-        better = (after < costs)[:, :, None, None]
-        return torch.where(better, refined, plans), torch.minimum(after, costs)
+            visited = rollout(problem.model, problem.start, plans)
+            goal = spread(problem.model, problem.goal, plans.shape[:2])
+            states = torch.cat([elites.states[:, :, :1], visited[:, :, :-1]], dim=2)
+            after = Population(plans, states, problem.model.distance(visited[:, :, -1], goal))
+        return elites.replaced(after, after.costs < elites.costs)

@@ -4,9 +4,20 @@ from itertools import pairwise
 import pytest
 import torch
 
+from grasp_bench.models.metered import MeteredModel
 from grasp_bench.objective import goal_cost
 from grasp_bench.planners import GraspPlus
+from grasp_bench.rollout import rollout
 from grasp_bench.types import NoiseStreams
+
+
+def assert_rolled_out(problem, population):
+    """A population's states and costs are those of its plans."""
+    torch.testing.assert_close(population.costs, goal_cost(problem, population.plans))
+    visited = rollout(problem.model, problem.start, population.plans)
+    torch.testing.assert_close(population.states[:, :, 1:], visited[:, :, :-1])
+    start = problem.start[:, None].expand_as(visited[:, :, 0])
+    torch.testing.assert_close(population.states[:, :, 0], start)
 
 
 class KnowingPrior:
@@ -39,7 +50,7 @@ def test_populations_double_until_they_are_full(make_problem, run):
     prior = KnowingPrior(problem)
     planner = GraspPlus(samples=10, first_samples=2, elites=3, refining=False)
     run(planner, replace(problem, prior=prior), upto=6)
-    asked = [shape[1] for steps, shape in prior.asked if steps == problem.steps]
+    asked = [shape[1] for steps_left, shape in prior.asked if steps_left == 1]
     assert asked == [2, 4, 8, 10, 10, 10]
 
 
@@ -56,45 +67,44 @@ def test_without_a_prior_or_told_not_to_use_it_actions_are_standard_normal(make_
 
 
 def test_branches_follow_an_elite_until_they_leave_it(make_problem):
-    problem = make_problem(steps=5)
-    planner = GraspPlus(samples=400, elites=2, branch_noise=0.0)
-    elites = torch.randn(2, 3, 5, 2, dtype=torch.float64)
-    children, costs = planner._proposed(
-        problem, NoiseStreams.from_seeds([0, 1]), planner.samples, elites
-    )
-    torch.testing.assert_close(costs, goal_cost(problem, children))
-    followed = (children[:, :, None] == elites[:, None]).all(-1)  # [B, N, E, T]
+    problem = make_problem(steps=5, bent=True)
+    planner = GraspPlus(samples=400, elites=3)
+    noise = NoiseStreams.from_seeds([0, 1])
+    elites = planner._proposed(problem, noise, 3)
+    children = planner._branched(problem, noise, elites)
+    assert_rolled_out(problem, children)
+    followed = (children.plans[:, :, None] == elites.plans[:, None]).all(-1)  # [B, N, E, T]
     steps = followed.long().cumprod(-1).sum(-1).amax(-1)
-    # Every moment to leave is about as frequent as any other, and the last step is always fresh.
-    for moment in range(5):
-        assert (steps == moment).double().mean() == pytest.approx(0.2, abs=0.06)
+    # As many leave at every step, the first ones at the first; the last step is always fresh.
+    assert torch.equal(steps, torch.arange(5).repeat_interleave(80).expand(2, -1))
     parents = followed[..., 0][steps > 0]
     assert parents.double().mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.1)
 
 
-def test_branch_noise_moves_what_was_kept(make_problem):
+def test_a_branch_is_rolled_out_from_where_it_leaves(make_problem):
     problem = make_problem(steps=4)
-    planner = GraspPlus(samples=2000, elites=2, branch_noise=0.1)
-    elites = torch.zeros(2, 1, 4, 2, dtype=torch.float64)
-    children, _ = planner._proposed(
-        problem, NoiseStreams.from_seeds([0, 1]), planner.samples, elites
-    )
-    kept = children[:, :, 0].std()
-    # A quarter of the plans leave at once and are standard normal there.
-    assert kept.item() == pytest.approx((0.25 + 0.75 * 0.01) ** 0.5, rel=0.05)
+    model = MeteredModel(problem.model)
+    metered = replace(problem, model=model)
+    planner, noise = GraspPlus(samples=8, elites=2), NoiseStreams.from_seeds([0, 1])
+    elites = planner._proposed(metered, noise, 2)
+    assert model.rows_forward == 2 * 2 * 4
+    planner._branched(metered, noise, elites)
+    assert model.rows_forward == 2 * 2 * 4 + 2 * (2 + 4 + 6 + 8)
+    replace(planner, branching=False)._branched(metered, noise, elites)
+    assert model.rows_forward == 2 * 2 * 4 + 2 * (2 + 4 + 6 + 8) + 2 * 8 * 4
 
 
 def test_refining_never_makes_an_elite_worse(make_problem):
     problem = make_problem(bent=True)
     planner = GraspPlus(samples=6, elites=3, refine_lr=5.0, refine_steps=3)
-    noise = NoiseStreams.from_seeds([0, 1])
-    plans, costs = planner._proposed(problem, noise, planner.samples)
-    refined, after = planner._refined(problem, plans, costs)
-    assert (after <= costs).all()
-    torch.testing.assert_close(after, goal_cost(problem, refined))
-    gentle, better = replace(planner, refine_lr=0.01)._refined(problem, plans, costs)
-    assert (better < costs).all()
-    assert not torch.equal(gentle, plans)
+    elites = planner._proposed(problem, NoiseStreams.from_seeds([0, 1]), planner.samples)
+    refined = planner._refined(problem, elites)
+    assert (refined.costs <= elites.costs).all()
+    assert_rolled_out(problem, refined)
+    gentle = replace(planner, refine_lr=0.01)._refined(problem, elites)
+    assert (gentle.costs < elites.costs).all()
+    assert not torch.equal(gentle.plans, elites.plans)
+    assert_rolled_out(problem, gentle)
 
 
 @pytest.mark.parametrize("parts", [{}, {"branching": False}, {"refining": False}])
