@@ -135,7 +135,8 @@ class LatentPrior:
         self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
     ) -> Tensor:
         """Actions [..., A] for states and goals [..., D]."""
-        here, there = self._read(state), self._read(goal)
+        # The state last: the model is about to read it too.
+        there, here = self._read(goal), self._read(state)
         return self.mixture.sample(here, there, steps_left, draws, temperature)
 
     def _read(self, latents: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from grasp_bench.models.planning_form import PlanningForm
+from grasp_bench.models.redraw_planning import PlanningDrawer, PlanningReader
 from grasp_bench.models.residual import ResidualPredictor
 
 # Half of what the picture spans, in units of standardised positions of the agent.
@@ -51,9 +53,12 @@ class TokenReader(nn.Module):
             nn.Linear(HEADS * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, rest)
         )
         self.register_buffer("cells", cell_centres(grid), persistent=False)
+        self._planning = PlanningForm(PlanningReader)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The codes."""
+        if self.rest == DIRECTION and _is_fixed(tokens) and (form := self._planning.of(self)):
+            return form(tokens)
         picture = tokens.reshape(-1, *self.shape).permute(0, 3, 1, 2)
         seen = self.look(picture).flatten(2).transpose(1, 2)
         offsets, votes = self.vote(seen).tensor_split([2], dim=-1)
@@ -89,9 +94,12 @@ class TokenDrawer(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(LAYERS - 1))
         self.leave = nn.Linear(width, channels)
         self.register_buffer("cells", cell_centres(grid), persistent=False)
+        self._planning = PlanningForm(PlanningDrawer)
 
     def forward(self, code: Tensor, agent: Tensor) -> Tensor:
         """The tokens, cell by cell, row by row."""
+        if self.rest == DIRECTION and _is_fixed(code, agent) and (form := self._planning.of(self)):
+            return form(code, agent)
         place, rest = code.tensor_split([2], dim=-1)
         if self.rest == DIRECTION:
             rest = nn.functional.normalize(rest, dim=-1)
@@ -103,18 +111,18 @@ class TokenDrawer(nn.Module):
         hidden = self.enter(torch.cat(heard, dim=-1))
         films = self.modulate(rest).reshape(-1, 1, LAYERS, 2, self.width)
         for i in range(LAYERS):
-            hidden = _modulated_silu(hidden, films[:, :, i, 0], films[:, :, i, 1])
+            scale, shift = films[:, :, i].unbind(2)
+            hidden = nn.functional.silu(torch.addcmul(hidden, hidden, scale) + shift)
             if i < LAYERS - 1:
                 hidden = self.layers[i](hidden)
         tokens: Tensor = self.leave(hidden)
         return tokens.flatten(1)
 
 
-def _modulated_silu(hidden: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    # silu(hidden + hidden scale + shift); in the place of `hidden` where nothing is differentiated
-    if torch.is_grad_enabled():
-        return nn.functional.silu(torch.addcmul(hidden, hidden, scale) + shift)
-    return nn.functional.silu(hidden.addcmul_(hidden, scale).add_(shift), inplace=True)
+def _is_fixed(*inputs: Tensor) -> bool:
+    # Whether nothing is differentiated with respect to inputs on a CPU.
+    differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    return not differentiated and inputs[0].device.type == "cpu"
 
 
 def turned_back(offsets: Tensor, direction: Tensor) -> Tensor:
@@ -156,20 +164,24 @@ class RedrawPredictor(nn.Module):
         self.dynamics = ResidualPredictor(POSE_SIZE + proprio, action, width, blocks)
         self.register_buffer("pose_mean", torch.zeros(POSE_SIZE))
         self.register_buffer("pose_std", torch.ones(POSE_SIZE))
-        self._latest: tuple[Tensor, tuple[int, int], Tensor] | None = None
+        self._latest: list[tuple[Tensor, tuple[object, ...], Tensor]] = []
 
     def read(self, state: Tensor) -> Tensor:
         """Standardised poses beside proprioception, [..., 4 + P], of latents [..., D].
 
-        What was read last is kept: a prior asks for the state that is moved next.
+        What was read of the two latest is kept: a prior asks for its goal at every step, and
+        for the state that is moved next.
         """
         if torch.is_grad_enabled():
             return self._read(state)
-        # Counted up whenever somebody writes to the state or to the weights.
+        owner = state if state._base is None else state._base
+        # Versions are counted up whenever somebody writes to the state or to the weights.
         versions = state._version, self.reader.vote.weight._version
-        if self._latest is None or self._latest[0] is not state or self._latest[1] != versions:
-            self._latest = state, versions, self._read(state)
-        return self._latest[2]
+        view = (state.data_ptr(), state.shape, state.stride(), versions)
+        found = [entry for entry in self._latest if entry[0] is owner and entry[1] == view]
+        entry = found[0] if found else (owner, view, self._read(state))
+        self._latest = [entry, *(other for other in self._latest if other is not entry)][:2]
+        return entry[2]
 
     def _read(self, state: Tensor) -> Tensor:
         tokens, proprio = state.tensor_split([state.shape[-1] - self._proprio], dim=-1)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from grasp_bench.models.planning_form import PlanningForm
+
 # From as many rows on a product with transposed weights rounds as one without, and is faster.
 WIDE_ROWS = 16
 
@@ -34,30 +36,18 @@ class ResidualPredictor(nn.Module):
         assert isinstance(final, nn.Linear)
         nn.init.zeros_(final.weight)
         nn.init.zeros_(final.bias)
-        self._frozen: _Frozen | None = None
+        self._planning = PlanningForm(_Frozen.of)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """The next latent [..., D]."""
-        if self._is_frozen():
-            following: Tensor = _FrozenStep.apply(state, action, self._frozen)  # type: ignore[no-untyped-call]
+        if (frozen := self._planning.of(self)) is not None:
+            following: Tensor = _FrozenStep.apply(state, action, frozen)  # type: ignore[no-untyped-call]
             return following
         hidden = self.enter(torch.cat([state, action], dim=-1))
         for block in self.blocks:
             hidden = hidden + block(hidden)
         change: Tensor = self.leave(hidden)
         return state + change
-
-    def _is_frozen(self) -> bool:
-        """Whether no parameter needs a gradient; brings the form for planning up to date."""
-        if self.enter.weight.requires_grad:
-            self._frozen = None
-            return False
-        if self._frozen is None or not self._frozen.is_current():
-            parameters = list(self.parameters())
-            if any(parameter.requires_grad for parameter in parameters):
-                return False
-            self._frozen = _Frozen.of(self, parameters)
-        return True
 
 
 class _Linear:
@@ -104,11 +94,9 @@ class _Frozen:
     blocks: list[tuple[_LayerNorm, _Linear, _Linear]]
     last_norm: _LayerNorm
     leave: _Linear
-    parameters: list[nn.Parameter]
-    versions: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, predictor: ResidualPredictor, parameters: list[nn.Parameter]) -> _Frozen:
+    def of(cls, predictor: ResidualPredictor) -> _Frozen:
         layers: list[Any] = [*predictor.blocks, predictor.leave]
         *blocks, leave = layers
         last, enter = _Linear(leave[2]), _Linear(predictor.enter)
@@ -118,19 +106,7 @@ class _Frozen:
             blocks=[(_LayerNorm(b[0]), _Linear(b[1]), _Linear(b[3])) for b in blocks],
             last_norm=_LayerNorm(leave[0]),
             leave=last,
-            parameters=parameters,
-            versions=_versions(parameters),
         )
-
-    def is_current(self) -> bool:
-        """Whether the parameters are still those, unchanged and without gradients."""
-        return self.versions == _versions(self.parameters) and not any(
-            parameter.requires_grad for parameter in self.parameters
-        )
-
-
-def _versions(parameters: list[nn.Parameter]) -> list[tuple[int, int]]:
-    return [(parameter.data_ptr(), parameter._version) for parameter in parameters]
 
 
 class _FrozenStep(torch.autograd.Function):

@@ -97,7 +97,7 @@ def test_latents_are_read_by_the_models_summary_and_a_spread_goal_once():
         actions = prior.sample(state, goal, 3, draws, 1.0)
         alone = mixture.sample(state[..., :3], goal[..., :3], 3, draws, 1.0)
     torch.testing.assert_close(actions, alone)
-    assert read == [(2, 6, LATENT), (2, 1, LATENT)]
+    assert read == [(2, 1, LATENT), (2, 6, LATENT)]
 
 
 def test_a_checkpoint_loads_with_its_prior_whose_weights_are_no_part_of_the_model(checkpoint):

@@ -1,9 +1,11 @@
+import copy
 import math
 
 import pytest
 import torch
 
 from grasp_bench.models.redraw import RedrawPredictor, TokenDrawer, TokenReader, turned_back
+from grasp_bench.models.redraw_planning import PIECE
 
 GRID, CHANNELS = 4, 3
 TOKENS = GRID * GRID * CHANNELS
@@ -90,3 +92,59 @@ def test_offsets_turn_back():
     turned = torch.tensor([math.cos(0.3 + 1.0), math.sin(0.3 + 1.0)])
     expected = torch.tensor([math.cos(1.0), math.sin(1.0)])
     torch.testing.assert_close(turned_back(turned, direction), expected)
+
+
+def learning(part):
+    """The same network with weights that need gradients: not in its form for planning."""
+    return copy.deepcopy(part).requires_grad_()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, PIECE, 2 * PIECE + 3])
+def test_planning_reads_and_draws_what_training_does(predictor, rows):
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randn(rows, TOKENS + 4, generator=generator)[:, :TOKENS]
+    read = predictor.reader(tokens)
+    torch.testing.assert_close(read, learning(predictor.reader)(tokens))
+    code, agent = torch.randn(2, rows, 4, generator=generator)
+    drawn = predictor.drawer(code, agent[:, :2])
+    torch.testing.assert_close(drawn, learning(predictor.drawer)(code, agent[:, :2]))
+    # What was returned earlier is no buffer that the next call writes to.
+    kept = read.clone(), drawn.clone()
+    predictor.reader(-tokens), predictor.drawer(-code, agent[:, :2])
+    assert torch.equal(read, kept[0])
+    assert torch.equal(drawn, kept[1])
+
+
+@torch.no_grad()
+def test_planning_notices_new_weights(predictor):
+    tokens = torch.randn(3, TOKENS)
+    before = predictor.reader(tokens)
+    predictor.reader.look[2].weight.mul_(2)
+    after = predictor.reader(tokens)
+    assert not torch.allclose(after, before)
+    torch.testing.assert_close(after, learning(predictor.reader)(tokens))
+
+
+def test_gradients_pass_through_drawing_and_reading(predictor):
+    state, action = torch.randn(5, TOKENS + 4), torch.randn(5, 10).requires_grad_()
+    fixed, free = predictor, learning(predictor)
+    for inputs in ([action], [state.requires_grad_(), action]):
+        slopes = [
+            torch.autograd.grad(p(state, action).square().sum(), inputs) for p in (fixed, free)
+        ]
+        for mine, theirs in zip(*slopes, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_goal_and_a_state_are_kept_beside_one_another(predictor, monkeypatch):
+    calls = []
+    whole = predictor._read
+    monkeypatch.setattr(predictor, "_read", lambda state: calls.append(len(state)) or whole(state))
+    goal, state, action = torch.randn(1, TOKENS + 4), torch.randn(6, TOKENS + 4), torch.zeros(6, 10)
+    for _ in range(3):
+        predictor.read(goal.expand(6, -1)[:1])
+        predictor.read(state)
+        state = predictor(state, action)
+    assert calls == [1, 6, 6, 6]
