@@ -64,29 +64,31 @@ class GraspPlus:
 
         propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1,
                   N_0 plans, then 2 N_0, 4 N_0 .. up to N
-        branch:   a_t and s_t of a random elite for t < τ, proposed from there on,
-                  τ spread evenly over 0 .. T - 1
+        branch:   a_t = a_t of a random elite + σ ξ for t < τ, proposed from there on,
+                  ξ ~ N(0, I), τ uniform on 0 .. T - 1
         refine:   J Adam steps of every elite on ‖s_T(a) - g‖²
         choose:   the elites are the E plans of lowest ‖s_T(a) - g‖² so far
 
     π is the model's action prior (`models/prior.py`) at a temperature; without one
-    a_t ~ N(0, I). All plans of all problems are rolled out together, a branch from where it
-    leaves its elite: on average half as many transitions as a proposal. The first
-    populations are all proposals, and small, so that an easy problem is answered soon;
-    then refining and branching, N plans at a time, alternate without end. What was tried
-    and left out, and what each part is worth, is in docs/grasp-plus.md.
+    a_t ~ N(0, I). All plans of all problems are rolled out together. Without σ a branch is
+    where its elite was until it leaves it, and is rolled out from there: on average half the
+    transitions of a proposal. Then τ is spread evenly. The first populations are all
+    proposals, and small, so that an easy problem is answered soon; then refining and
+    branching, N plans at a time, alternate without end. What was tried and left out, and
+    what each part is worth, is in docs/grasp-plus.md.
 
     Attributes:
         samples: N, plans of a population.
         first_samples: N_0, plans of the first.
         elites: E, plans that live on.
         temperature: of the prior.
+        branch_noise: σ, normalised action units.
         refine_steps: J.
         refine_lr: Adam's step size.
         branching: False proposes whole plans each time (ablation).
         refining: False leaves out the descent (ablation).
         use_prior: False proposes standard normal actions (ablation).
-    """
+    """  # noqa: RUF002
 
     name: ClassVar[str] = "grasp-plus"
     reference: ClassVar[Reference] = "none"
@@ -95,6 +97,7 @@ class GraspPlus:
         "samples": IntRange(16, 256),
         "elites": IntRange(4, 16),
         "temperature": FloatRange(0.3, 1.5),
+        "branch_noise": Choice((0.0, 0.05)),
         "refining": Choice((True, False)),
         "refine_steps": IntRange(1, 10),
     }
@@ -103,6 +106,7 @@ class GraspPlus:
     first_samples: int = 8
     elites: int = 8
     temperature: float = 0.7
+    branch_noise: float = 0.05
     refine_steps: int = 5
     refine_lr: float = 0.02
     branching: bool = True
@@ -140,42 +144,46 @@ class GraspPlus:
         steps, width = problem.steps, problem.model.action_dim
         states = spread(problem.model, problem.start, torch.Size((problem.batch, size, steps)))
         plans = problem.start.new_zeros(problem.batch, size, steps, width)
-        return self._guided(problem, noise, plans, states, [0] * size)
+        choose = self._chooser(problem, noise, size)
+        return self._guided(problem, plans, states, [0] * size, choose)
 
     def _branched(self, problem: Problem, noise: NoiseStreams, elites: Population) -> Population:
-        """N plans that follow random elites, one more leaving them every T / N steps."""
+        """N plans that follow random elites for a while."""
         if not self.branching:
             return self._proposed(problem, noise, self.samples)
-        draws = noise.normal(self.samples, like=elites.costs)
-        number = elites.costs.shape[1]
-        parents = (torch.special.ndtr(draws) * number).long().clamp(max=number - 1)
+        fresh = self._chooser(problem, noise, self.samples)
+        shares = torch.special.ndtr(noise.normal(self.samples, 2, like=elites.plans))
+        sizes = torch.tensor(elites.plans.shape[1:3], device=shares.device)
+        parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
         followed = elites.members(parents)
-        leaves = [i * problem.steps // self.samples for i in range(self.samples)]
-        return self._guided(problem, noise, followed.plans, followed.states, leaves)
+        if self.branch_noise == 0:
+            evenly = [i * problem.steps // self.samples for i in range(self.samples)]
+            return self._guided(problem, followed.plans, followed.states, evenly, fresh)
+        kept = followed.plans
+        kept = kept + self.branch_noise * noise.normal(*kept.shape[1:], like=kept)
+
+        def choose(t: int, state: Tensor) -> Tensor:
+            return torch.where(leaves[..., None] > t, kept[:, :, t], fresh(t, state))
+
+        return self._guided(problem, kept, followed.states, [0] * self.samples, choose)
 
     @torch.no_grad()
     def _guided(
-        self,
-        problem: Problem,
-        noise: NoiseStreams,
-        plans: Tensor,
-        states: Tensor,
-        leaves: list[int],
+        self, problem: Problem, plans: Tensor, states: Tensor, leaves: list[int], choose: Chooser
     ) -> Population:
-        """Plans that follow given ones up to their turn, and proposals from there on."""
-        leading = torch.Size((problem.batch, len(leaves)))
-        goal = spread(problem.model, problem.goal, leading)
-        choose = self._chooser(problem, goal, noise)
+        """Plans that follow given ones until they leave them, and choose from there on."""
         plans, states, ends = guided_rollout(problem.model, plans, states, leaves, choose)
+        goal = spread(problem.model, problem.goal, plans.shape[:2])
         return Population(plans, states, problem.model.distance(ends, goal))
 
-    def _chooser(self, problem: Problem, goal: Tensor, noise: NoiseStreams) -> Chooser:
+    def _chooser(self, problem: Problem, noise: NoiseStreams, size: int) -> Chooser:
         """Actions of the prior or standard normal."""
         prior, steps = problem.prior if self.use_prior else None, problem.steps
         width = problem.model.action_dim if prior is None else prior.draws
-        draws = noise.normal(goal.shape[1], steps, width, like=goal)
+        draws = noise.normal(size, steps, width, like=problem.goal)
         if prior is None:
             return lambda t, state: draws[:, : state.shape[1], t]
+        goal = spread(problem.model, problem.goal, torch.Size((problem.batch, size)))
         return lambda t, state: prior.sample(
             state,
             goal[:, : state.shape[1]],

@@ -68,7 +68,7 @@ def test_without_a_prior_or_told_not_to_use_it_actions_are_standard_normal(make_
 
 def test_branches_follow_an_elite_until_they_leave_it(make_problem):
     problem = make_problem(steps=5, bent=True)
-    planner = GraspPlus(samples=400, elites=3)
+    planner = GraspPlus(samples=400, elites=3, branch_noise=0.0)
     noise = NoiseStreams.from_seeds([0, 1])
     elites = planner._proposed(problem, noise, 3)
     children = planner._branched(problem, noise, elites)
@@ -81,17 +81,31 @@ def test_branches_follow_an_elite_until_they_leave_it(make_problem):
     assert parents.double().mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.1)
 
 
-def test_a_branch_is_rolled_out_from_where_it_leaves(make_problem):
+def test_a_branch_without_noise_is_rolled_out_from_where_it_leaves(make_problem):
     problem = make_problem(steps=4)
     model = MeteredModel(problem.model)
     metered = replace(problem, model=model)
     planner, noise = GraspPlus(samples=8, elites=2), NoiseStreams.from_seeds([0, 1])
-    elites = planner._proposed(metered, noise, 2)
-    assert model.rows_forward == 2 * 2 * 4
-    planner._branched(metered, noise, elites)
-    assert model.rows_forward == 2 * 2 * 4 + 2 * (2 + 4 + 6 + 8)
-    replace(planner, branching=False)._branched(metered, noise, elites)
-    assert model.rows_forward == 2 * 2 * 4 + 2 * (2 + 4 + 6 + 8) + 2 * 8 * 4
+    elites = planner._proposed(problem, noise, 2)
+    rows = []
+    for changes in ({"branch_noise": 0.0}, {}, {"branching": False}):
+        before = model.rows_forward
+        replace(planner, **changes)._branched(metered, noise, elites)
+        rows.append(model.rows_forward - before)
+    assert rows == [2 * (2 + 4 + 6 + 8), 2 * 8 * 4, 2 * 8 * 4]
+
+
+def test_branch_noise_moves_what_was_kept(make_problem):
+    problem = make_problem(steps=4)
+    planner = GraspPlus(samples=2000, elites=2, branch_noise=0.1)
+    noise = NoiseStreams.from_seeds([0, 1])
+    elites = planner._proposed(problem, noise, 1)
+    elites = replace(elites, plans=torch.zeros_like(elites.plans))
+    children = planner._branched(problem, noise, elites)
+    assert_rolled_out(problem, children)
+    kept = children.plans[:, :, 0].std()
+    # A quarter of the plans leave at once and are standard normal there.
+    assert kept.item() == pytest.approx((0.25 + 0.75 * 0.01) ** 0.5, rel=0.05)
 
 
 def test_refining_never_makes_an_elite_worse(make_problem):
