@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grasp_bench.models.planning_form import PlanningForm, transposed
+
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
 _TIME_SCALE = 16.0  # model steps; brings the time left near one
 
@@ -38,24 +40,18 @@ class PriorConfig:
 
 
 class PlanningLinear(nn.Linear):
-    """A linear layer whose weights, once they need no gradient, are read transposed.
-
-    That is the faster order for the few rows of a population on a CPU.
-    """
+    """A linear layer whose weights, once they need no gradient, are read transposed."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
-        self._transposed: tuple[tuple[int, int], Tensor] | None = None
+        self._planning = PlanningForm(transposed)
 
     def forward(self, rows: Tensor) -> Tensor:
         """What the layer gives for [..., inputs], [..., outputs]."""
-        weight = self.weight
-        if weight.requires_grad:
+        form = self._planning.of(self)
+        if form is None:
             return super().forward(rows)
-        version = weight.data_ptr(), weight._version
-        if self._transposed is None or self._transposed[0] != version:
-            self._transposed = version, weight.t().contiguous()
-        flat = torch.addmm(self.bias, rows.reshape(-1, self.in_features), self._transposed[1])
+        flat = torch.addmm(form[0], rows.reshape(-1, self.in_features), form[1])
         return flat.view(*rows.shape[:-1], self.out_features)
 
 

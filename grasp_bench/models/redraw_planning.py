@@ -13,16 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from grasp_bench.models.planning_form import transposed
+
 if TYPE_CHECKING:
     from grasp_bench.models.redraw import TokenDrawer, TokenReader
 
 PIECE = 32  # rows; their hidden numbers take a megabyte
-
-
-def transposed(layer: Any) -> tuple[Tensor, Tensor]:
-    """Bias and weights [in, out] of a linear layer or a convolution of single cells."""
-    weight, bias = layer.weight.detach(), layer.bias.detach()
-    return bias, weight.flatten(1).t().contiguous()
 
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
