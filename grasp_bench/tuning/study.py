@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,14 @@ class Tried:
         par2: mean planner time to the first success, a failure counted as twice the budget
             (penalised average runtime), in the clock's unit.
         success: share of the tasks that it solved.
+        cost: mean goal cost that the plans it committed to reach; infinite if it had none to a
+            task, or where it was not kept.
     """
 
     settings: dict[str, Setting]
     par2: float
     success: float
+    cost: float
 
 
 def search_space(planner: str) -> SearchSpace:
@@ -149,7 +153,12 @@ class PlannerStudy:
 
         finished = self._study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
         return [
-            Tried(self._settings(trial.params), float(trial.value), trial.user_attrs["success"])
+            Tried(
+                self._settings(trial.params),
+                float(trial.value),
+                trial.user_attrs["success"],
+                trial.user_attrs.get("cost", math.inf),
+            )
             for trial in finished
             if trial.value is not None
         ]
@@ -166,11 +175,13 @@ class PlannerStudy:
         self._asked = optuna.trial.Trial(study, running[0]._trial_id) if running else study.ask()
         return self._settings({name: self._suggested(self._asked, name) for name in self._space})
 
-    def tell(self, par2: float, success: float) -> None:
+    def tell(self, par2: float, success: float, cost: float) -> None:
         """What came of the setting that was asked for."""
         if self._asked is None:
             raise ValueError("nothing was asked")
         self._asked.set_user_attr("success", success)
+        if math.isfinite(cost):
+            self._asked.set_user_attr("cost", cost)
         self._study.tell(self._asked, par2)
         self._asked = None
 

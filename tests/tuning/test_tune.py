@@ -1,6 +1,7 @@
 """Tuning: the better setting wins, budgets are equal, and being stopped changes nothing."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +16,8 @@ from grasp_bench.planners.base import evaluated
 from grasp_bench.planners.search_space import Choice, FloatRange
 from grasp_bench.results import read_results
 from grasp_bench.tuning.settings_file import read_settings
-from grasp_bench.tuning.study import STUDIES_FILE
+from grasp_bench.tuning.study import STUDIES_FILE, Tried
+from grasp_bench.tuning.tune import best_of, scored
 from grasp_bench.worker import run_unit
 
 HORIZONS, TASKS, SETTINGS = (10, 20), 2, 4
@@ -121,6 +123,30 @@ def test_the_better_setting_wins_on_equal_budgets(tune, tmp_path, responsive_che
             own = trials[(trials["planner"] == planner) & (trials["horizon"] == horizon)]
             assert exact == own["planner_config"].str.contains('"exact": true').any()
     assert found.planners["follower"][HORIZONS[0]].settings["exact"]
+
+
+def test_of_settings_that_solve_nothing_the_one_whose_plans_end_nearer_wins():
+    def tried(name, par2, cost):
+        return Tried({"name": name}, par2, success=0.0, cost=cost)
+
+    far, near, silent = tried("far", 8, 2.5), tried("near", 8, 1.5), tried("silent", 8, math.inf)
+    assert best_of([silent, far, near, tried("as near", 8, 1.5)]) is near
+    sooner = tried("sooner", 7, 3.0)
+    assert best_of([silent, far, near, sooner]) is sooner
+    assert best_of([silent, tried("as silent", 8, math.inf)]) is silent
+
+
+def test_a_trial_without_a_plan_has_no_cost_to_compare():
+    trials = pd.DataFrame(
+        {
+            "success": pd.array([False, False], dtype="boolean"),
+            "time_to_success": [math.nan, math.nan],
+            "blind_cost_realised": [1.0, 2.0],
+        }
+    )
+    assert scored(trials, 4) == (8, 0, 1.5)
+    trials.loc[1, "blind_cost_realised"] = math.nan
+    assert scored(trials, 4) == (8, 0, math.inf)
 
 
 def test_a_tune_that_is_stopped_goes_on_as_if_it_had_not_been(tune, tmp_path):
