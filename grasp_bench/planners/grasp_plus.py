@@ -44,16 +44,6 @@ class Population:
         pairs = zip(self._parts(), other._parts(), strict=True)
         return Population(*(torch.cat(pair, dim=1) for pair in pairs))
 
-    def replaced(self, other: Population, where: Tensor) -> Population:
-        """The other's plan in the place of one's own where [B, N] says so."""
-        pairs = zip(self._parts(), other._parts(), strict=True)
-        return Population(
-            *(
-                torch.where(where.reshape(where.shape + (1,) * (mine.ndim - 2)), theirs, mine)
-                for mine, theirs in pairs
-            )
-        )
-
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.plans, self.states, self.costs
 
@@ -99,7 +89,6 @@ class GraspPlus:
         "temperature": FloatRange(0.3, 1.5),
         "branch_noise": Choice((0.0, 0.05)),
         "refining": Choice((True, False)),
-        "refine_steps": IntRange(1, 10),
     }
 
     samples: int = 64
@@ -204,4 +193,6 @@ class GraspPlus:
             goal = spread(problem.model, problem.goal, plans.shape[:2])
             states = torch.cat([elites.states[:, :, :1], visited[:, :, :-1]], dim=2)
             after = Population(plans, states, problem.model.distance(visited[:, :, -1], goal))
-        return elites.replaced(after, after.costs < elites.costs)
+        number = plans.shape[1]
+        places = torch.arange(number, device=plans.device) + number * (after.costs < elites.costs)
+        return elites.joined(after).members(places)
