@@ -89,6 +89,24 @@ def test_blind_success_is_that_of_the_committed_plan_and_has_no_time(results):
     assert ablation.records[0]["h40_success"] == 0.25
 
 
+def test_a_blind_ablation_tells_which_plans_end_farther_from_the_goal(results):
+    """Where next to nothing is solved, the distance from the goal still tells them apart."""
+    trials = results({"grasp": [], "grasp[sync=none]": []}, stop="never")
+    trials["blind_success"] = False
+    trials["blind_cost_realised"] = trials["task_id"].astype("category").cat.codes / 100
+    without = trials["planner_label"] == "grasp[sync=none]"
+    trials.loc[without, "blind_cost_realised"] += 0.125
+    (sheet,) = ablation_sheets(by_outcome(trials, "blind"), True, "blind")
+    base, other = sheet.records
+    assert base["h40_cost_difference"] is None
+    assert other["h40_cost_difference"] == pytest.approx(0.125)
+    assert other["h40_cost_p_value"] < 1e-6
+    assert "cost +0.12 [+0.12, +0.12] p < 0.0001*" in sheet.rows[1][-1].below
+    assert any("farther from the goal" in note for note in sheet.notes)
+    (first,) = ablation_sheets(trials, intervals=True)
+    assert "cost" not in first.rows[1][-1].below
+
+
 def test_trials_that_ended_at_their_first_success_committed_to_nothing(results):
     with pytest.raises(UserError, match="--stop never"):
         by_outcome(results({"grasp": range(10)}, stop="first-success"), "blind")

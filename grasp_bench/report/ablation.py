@@ -8,6 +8,7 @@ import pandas as pd
 
 from grasp_bench.errors import UserError
 from grasp_bench.report import Outcome
+from grasp_bench.report.change import GOAL_COST, Change, measures, paired_change
 from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import DISPLAY_NAMES, ResultTable, build_table
@@ -39,7 +40,8 @@ def ablation_sheets(
         raise UserError(
             "an ablation table needs a planner with two configurations: run it again with --set"
         )
-    sheets[-1].notes.extend([_READING, *protocol_notes(finished)])
+    reading = [_READING] if outcome == "first" else [_READING, _READING_BLIND]
+    sheets[-1].notes.extend([*reading, *protocol_notes(finished)])
     return sheets
 
 
@@ -49,6 +51,11 @@ _READING = (
     "difference to the first row in points, its 95% bootstrap interval and exact McNemar p-value, "
     "not corrected "
     f"for the number of rows; an asterisk where that is below {SIGNIFICANCE}."
+)
+_READING_BLIND = (
+    "Cost: how much farther from the goal, by the model's distance, the plans committed to really "
+    "end than those of the first row; the median over tasks, its 95% bootstrap interval and the "
+    "two-sided p-value of Wilcoxon's signed ranks."
 )
 
 
@@ -64,7 +71,7 @@ def _sheet(name: str, trials: pd.DataFrame, intervals: bool, outcome: Outcome) -
     rows, records = [], []
     for label in labels:
         settings = {option: configs[label].get(option) for option in options}
-        entries, numbers = _horizons(table, own, label, labels[0], intervals)
+        entries, numbers = _horizons(table, own, label, labels[0], intervals, outcome)
         rows.append([*(Entry(_shown(value)) for value in settings.values()), *entries])
         records.append({"planner": name, "label": label, **settings, **numbers})
     return Sheet(
@@ -77,22 +84,31 @@ def _sheet(name: str, trials: pd.DataFrame, intervals: bool, outcome: Outcome) -
 
 
 def _horizons(
-    table: ResultTable, own: dict[str, pd.DataFrame], label: str, base: str, intervals: bool
+    table: ResultTable,
+    own: dict[str, pd.DataFrame],
+    label: str,
+    base: str,
+    intervals: bool,
+    outcome: Outcome,
 ) -> tuple[list[Entry], dict[str, object]]:
     (column,) = (column for column in table.columns if column.label == label)
     entries = []
     numbers: dict[str, object] = {}
     for row in table.rows:
         cell = row.cells.get(label)
-        here = (frame[frame["horizon"] == row.horizon] for frame in (own[label], own[base]))
-        against = None if label == base else paired(*here)
+        ours, other = (frame[frame["horizon"] == row.horizon] for frame in (own[label], own[base]))
+        against = None if label == base else paired(ours, other)
+        cost = None if label == base or outcome == "first" else _cost_change(other, ours)
         entry = cell_entry(cell, column, table.unit, intervals)
-        below = [text for text in (entry.below, _against(against)) if text]
+        below = [text for text in (entry.below, _against(against), _costlier(cost)) if text]
         entries.append(Entry(entry.text, ", ".join(below), entry.bold))
         head = f"h{row.horizon}"
         numbers |= {f"{head}_{key}": value for key, value in cell_numbers(cell).items()}
         numbers[f"{head}_difference"] = None if against is None else against.change
         numbers[f"{head}_p_value"] = None if against is None else against.p_value
+        if outcome == "blind":
+            numbers[f"{head}_cost_difference"] = None if cost is None else cost.change
+            numbers[f"{head}_cost_p_value"] = None if cost is None else cost.p_value
     return entries, numbers
 
 
@@ -103,6 +119,25 @@ def _against(pairing: Pairing | None) -> str:
     star = "*" if pairing.p_value < SIGNIFICANCE else ""
     p_value = p_value_text(pairing.p_value)
     return f"{100 * pairing.change:+.1f} [{low:+.1f}, {high:+.1f}] p {p_value}{star}"
+
+
+def _cost_change(base: pd.DataFrame, trials: pd.DataFrame) -> Change | None:
+    """How the realised goal cost differs on the tasks that both have tried."""
+    before, after = (
+        measures(frame, over_reference=False, timed=False).set_index("task_id")[GOAL_COST.name]
+        for frame in (base, trials)
+    )
+    before, after = before.align(after, join="inner")
+    return paired_change(GOAL_COST, before.to_numpy(), after.to_numpy(), margin=1.0)
+
+
+def _costlier(change: Change | None) -> str:
+    if change is None or change.interval is None:
+        return ""
+    low, high = change.interval
+    star = "*" if change.p_value < SIGNIFICANCE else ""
+    p_value = p_value_text(change.p_value)
+    return f"cost {change.change:+.2g} [{low:+.2g}, {high:+.2g}] p {p_value}{star}"
 
 
 def _common(configs: list[dict[str, object]]) -> dict[str, object]:

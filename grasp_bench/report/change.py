@@ -100,6 +100,11 @@ class Change:
     detail: str
     test: PValues
 
+    @property
+    def p_value(self) -> float:
+        """Two-sided: of a change for the worse or for the better."""
+        return min(1.0, 2 * min(self.test))
+
 
 def paired_change(
     quantity: Quantity, base: np.ndarray, new: np.ndarray, margin: float
