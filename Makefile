@@ -6,9 +6,11 @@ TRIALS ?= 50
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 # For a CPU-only torch: PIP_ARGS="--extra-index-url" and PyTorch's index of CPU wheels.
 PIP_ARGS ?=
-BUDGET ?= 2
 PRESET ?= paper
 MODEL ?= pusht-compact
+# Planner seconds: those that the model's settings were tuned for.
+BUDGET_pusht-patch := 3
+BUDGET ?= $(or $(BUDGET_$(MODEL)),2)
 OUT ?= results/reproduce
 SMOKE := results/smoke
 
