@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 
 from grasp_bench.errors import UserError
 from grasp_bench.report import Outcome
-from grasp_bench.report.change import GOAL_COST, Change, measures, paired_change
+from grasp_bench.report.change import GOAL_COST, Change, paired_change
 from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import DISPLAY_NAMES, ResultTable, build_table
@@ -123,12 +124,10 @@ def _against(pairing: Pairing | None) -> str:
 
 def _cost_change(base: pd.DataFrame, trials: pd.DataFrame) -> Change | None:
     """How the realised goal cost differs on the tasks that both have tried."""
-    before, after = (
-        measures(frame, over_reference=False, timed=False).set_index("task_id")[GOAL_COST.name]
-        for frame in (base, trials)
-    )
-    before, after = before.align(after, join="inner")
-    return paired_change(GOAL_COST, before.to_numpy(), after.to_numpy(), margin=1.0)
+    columns = ["task_id", "blind_cost_realised"]
+    pairs = base[columns].merge(trials[columns], on="task_id")
+    before, after = (pairs.iloc[:, place].to_numpy(float, na_value=np.nan) for place in (1, 2))
+    return paired_change(GOAL_COST, before, after, margin=1.0)
 
 
 def _costlier(change: Change | None) -> str:

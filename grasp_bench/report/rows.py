@@ -41,7 +41,7 @@ TABLE_COLUMNS = (
     "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "planner_config",
     "planner_config_sha256", "settings_source", "settings_sha256", "settings_budget",
     "success", "time_to_success", "iterations_to_success", "blind_success",
-    *SETTINGS_COLUMNS, "cpu", "cores", "accelerator", "workers",
+    "blind_cost_realised", *SETTINGS_COLUMNS, "cpu", "cores", "accelerator", "workers",
 )  # fmt: skip
 # What a cell is made of: of a million trials, every column more that is sorted out takes time.
 _CELL_COLUMNS = [
