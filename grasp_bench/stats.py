@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -176,6 +177,43 @@ def restricted_mean_time(times: ArrayLike, solved: ArrayLike, limit: float) -> R
     spread = _normal_quantile() * float(np.sqrt((area_after**2 * weight).sum()))
     mean = float(areas.sum())
     return RestrictedMean(mean, Interval(max(0.0, mean - spread), min(limit, mean + spread)))
+
+
+class HalfSolved(NamedTuple):
+    """Time by which half of all trials are solved, and its 95% interval; None: never."""
+
+    time: float | None
+    low: float | None
+    high: float | None
+
+
+def half_solved_time(times: ArrayLike, solved: ArrayLike) -> HalfSolved:
+    """Median time to success of all trials: where the Kaplan-Meier curve crosses one half.
+
+    Unlike the median over successes it does not flatter a planner that solves only easy
+    tasks; one that solves fewer than half of its trials has none. Times and outcomes are
+    those of `solved_over_time`. The interval is Brookmeyer and Crowley's (1982): the times at
+    which the curve's own interval, on the log(-log) scale, holds one half.
+    """
+    from scipy.stats import CensoredData, ecdf  # Imports for a second.
+
+    time, event = np.asarray(times, dtype=np.float64), np.asarray(solved, dtype=bool)
+    unsolved = ecdf(CensoredData(uncensored=time[event], right=time[~event])).sf
+    with warnings.catch_warnings():
+        # Where the curve is at zero or one its bounds are undefined, and warned of.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        bounds: Any = unsolved.confidence_interval(CONFIDENCE, method="log-log")
+
+    def crossing(share: np.ndarray) -> float | None:
+        share = np.where(np.isnan(share), unsolved.probabilities, share)
+        below = np.flatnonzero(share <= 0.5)
+        return float(unsolved.quantiles[below[0]]) if len(below) else None
+
+    return HalfSolved(
+        crossing(unsolved.probabilities),
+        crossing(bounds.low.probabilities),
+        crossing(bounds.high.probabilities),
+    )
 
 
 def detectable_paired_difference(

@@ -119,6 +119,8 @@ def test_words_stand_out_from_every_ground_in_light_and_dark():
 def test_a_page_says_what_came_out_and_where_from(page):
     assert "A <title>" in page.text
     assert "GRASP solves most: 30 of 40 tasks, 75.0%" in page.text
+    assert re.search(r"Half of all tasks are solved within: GRASP [\d.]+ s \[", page.text)
+    assert "; by no other planner." in page.text
     assert "CEM solves 12.5%, fewer than GRASP on the same tasks" in page.text
     assert "a command" in page.text
     assert "a processor" in page.text
@@ -135,7 +137,8 @@ def test_one_planner_has_nobody_to_be_set_against(results, tmp_path):
 def test_ties_and_empty_rows_have_words_too(results):
     tied = build_table(results({"grasp": range(5), "cem": range(4), "zero": []}))
     (finding,) = findings(tied)
-    assert "CEM solves 10.0%, which these tasks do not tell from GRASP" in finding.sentences[2]
+    assert "CEM solves 10.0%, which these tasks do not tell from GRASP" in finding.sentences[3]
+    assert finding.sentences[2] == "No planner solves half of all tasks."
     assert finding.sentences[-1] == "Floors and ceiling: zero 0.0%."
     (finding,) = findings(build_table(results({"grasp": [], "cem": []})))
     assert finding.sentences == ["No planner solved a task."]

@@ -24,9 +24,11 @@ from grasp_bench.results import check_labels, check_same_settings, one_row_per_t
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
     SIGNIFICANCE,
+    HalfSolved,
     Interval,
     RestrictedMean,
     bootstrap_median_interval,
+    half_solved_time,
     restricted_mean_time,
     wilson_interval,
 )
@@ -65,6 +67,7 @@ class Cell:
         time: 95% bootstrap interval of that median.
         restricted_mean: mean time to success, failures counted as the budget; None for blind
             success, which has no time.
+        half_solved: time by which half of the trials are solved; None for blind success.
         best: bold: no test tells it from the best at its horizon.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
@@ -75,6 +78,7 @@ class Cell:
     median_time: float | None
     time: Interval | None
     restricted_mean: RestrictedMean | None
+    half_solved: HalfSolved | None
     best: bool = False
     against_best: Pairing | None = None
 
@@ -278,7 +282,8 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
     succeeded = trials["success"].astype(bool)
     unit = "time_to_success" if trials["clock"].iloc[0] == "wall" else "iterations_to_success"
     times = trials[unit][succeeded].dropna().to_numpy(dtype=np.float64)
-    planner_time, budget = trials["time_to_success"], float(trials["budget"].iloc[0])
+    budget = float(trials["budget"].iloc[0])
+    waited = trials["time_to_success"].fillna(budget).clip(upper=budget).to_numpy(dtype=np.float64)
     generator = np.random.default_rng(_BOOTSTRAP_SEED)
     return Cell(
         trials=len(trials),
@@ -288,7 +293,6 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
         time=bootstrap_median_interval(times, generator) if len(times) else None,
         restricted_mean=None
         if outcome == "blind"
-        else restricted_mean_time(
-            planner_time.fillna(budget).to_numpy(dtype=np.float64), succeeded.to_numpy(), budget
-        ),
+        else restricted_mean_time(waited, succeeded.to_numpy(), budget),
+        half_solved=None if outcome == "blind" else half_solved_time(waited, succeeded.to_numpy()),
     )

@@ -67,16 +67,18 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
     """All that is known of a planner at a horizon, unrounded; None where it was not run."""
     names = (
         "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
-        "restricted_mean_time", "restricted_mean_low", "restricted_mean_high", "best",
+        "restricted_mean_time", "restricted_mean_low", "restricted_mean_high",
+        "half_solved_time", "half_solved_low", "half_solved_high", "best",
         "p_against_best", "difference_low", "difference_high",
     )  # fmt: skip
     if cell is None:
         return dict.fromkeys(names)
     time, against = cell.time or (None, None), cell.against_best
-    mean = cell.restricted_mean
+    mean, half = cell.restricted_mean, cell.half_solved or (None, None, None)
     values = (
         cell.rate, *cell.success, cell.trials, cell.median_time, *time,
-        *((mean.time, *mean.interval) if mean else (None, None, None)), cell.best,
+        *((mean.time, *mean.interval) if mean else (None, None, None)), *half,
+        cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip
     return dict(zip(names, values, strict=True))

@@ -35,6 +35,7 @@ def _sentences(table: ResultTable, row: TableRow) -> list[str]:
         else:
             sentences.append(_of_the_best(best_column, best, table.unit))
             sentences.append(_waiting(planners, table.unit))
+            sentences.append(_half_solved(planners, table.unit))
             others = sorted(planners, key=lambda pair: -pair[1].rate)
             sentences += [
                 _against(column, cell, best_column)
@@ -69,6 +70,27 @@ def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
         for title, mean in timed
     )
     return f"Mean time to a solution, failures counted as the whole budget: {times}."
+
+
+def _half_solved(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
+    time_unit = unit if unit == "s" else "candidates"
+    reached = sorted(
+        (cell.half_solved.time, column.title, cell.half_solved.low, cell.half_solved.high)
+        for column, cell in planners
+        if cell.half_solved and cell.half_solved.time is not None
+    )
+    if not reached:
+        return "No planner solves half of all tasks."
+    times = ", ".join(
+        f"{title} {time:.3g} {time_unit} [{_or_never(low)}, {_or_never(high)}]"
+        for time, title, low, high in reached
+    )
+    others = "; by no other planner" if len(reached) < len(planners) else ""
+    return f"Half of all tasks are solved within: {times}{others}."
+
+
+def _or_never(time: float | None) -> str:
+    return "never" if time is None else f"{time:.3g}"
 
 
 def _against(column: TableColumn, cell: Cell, best: TableColumn) -> str:
