@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from grasp_bench.report.notes import (
     source_notes,
 )
 from grasp_bench.report.pairing import Pairing, paired
-from grasp_bench.report.published import PAPER, SOURCES, Published, Source
+from grasp_bench.report.published import SOURCES, Published, Source
 from grasp_bench.results import check_labels, check_same_settings, one_row_per_trial
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
@@ -95,16 +95,14 @@ class TableColumn:
     Attributes:
         label: as the results name it.
         title: as the table names it.
-        published: the paper's numbers by horizon, empty where there are none.
-        elsewhere: other people's, by source, at horizons of the table.
+        published: the paper's numbers and other people's, by source, at horizons of the table.
         bound: a floor or ceiling of the table, whose times mean nothing.
     """
 
     label: str
     title: str
-    published: Mapping[int, Published]
+    published: Mapping[Source, dict[int, Published]]
     bound: bool
-    elsewhere: Mapping[Source, dict[int, Published]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,12 +196,7 @@ def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator
     if ties:
         yield detectable_note(ties)
     yield from source_notes(
-        source
-        for source in SOURCES
-        if any(
-            column.published if source is PAPER else source in column.elsewhere
-            for column in columns
-        )
+        source for source in SOURCES if any(source in column.published for column in columns)
     )
 
 
@@ -227,19 +220,17 @@ def _columns(finished: pd.DataFrame, horizons: list[int], outcome: Outcome) -> l
         return TableColumn(
             label=label,
             title=titles[label],
-            published=PAPER.cells.get(name, {}) if comparable else {},
+            published=_published(name, horizons) if comparable else {},
             bound=name in BOUNDS,
-            elsewhere=_elsewhere(name, horizons) if comparable else {},
         )
 
     return [column(label) for label in sorted(names, key=place)]
 
 
-def _elsewhere(name: str, horizons: list[int]) -> dict[Source, dict[int, Published]]:
+def _published(name: str, horizons: list[int]) -> dict[Source, dict[int, Published]]:
     found = {
         source: {h: cell for h, cell in source.cells.get(name, {}).items() if h in horizons}
         for source in SOURCES
-        if source is not PAPER
     }
     return {source: cells for source, cells in found.items() if cells}
 

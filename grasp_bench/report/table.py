@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from grasp_bench.report.notes import INTERVALS_NOTE
-from grasp_bench.report.published import PAPER, Published, Source
+from grasp_bench.report.published import Published
 from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet
 
@@ -23,7 +21,7 @@ def results_sheet(table: ResultTable, intervals: bool = True) -> Sheet:
 def _headings(table: ResultTable) -> list[str]:
     headings = ["Horizon"]
     for column in table.columns:
-        sources = [source.name for source, _ in _published_columns(column)]
+        sources = [source.name for source in column.published]
         headings += [column.title, *(f"{column.title} ({name})" for name in sources)]
     return headings
 
@@ -32,7 +30,7 @@ def _row(table: ResultTable, row: TableRow, intervals: bool) -> list[Entry]:
     line = [Entry(f"H={row.horizon}")]
     for column in table.columns:
         line.append(cell_entry(row.cells.get(column.label), column, table.unit, intervals))
-        for _, cells in _published_columns(column):
+        for cells in column.published.values():
             line.append(Entry(_published(cells.get(row.horizon)), dim=True))
     return line
 
@@ -51,16 +49,11 @@ def _record(table: ResultTable, row: TableRow) -> dict[str, object]:
     for column in table.columns:
         numbers = cell_numbers(row.cells.get(column.label))
         record |= {f"{column.label}_{name}": value for name, value in numbers.items()}
-        for source, cells in _published_columns(column):
+        for source, cells in column.published.items():
             success, seconds = cells.get(row.horizon) or (None, None)
             head = f"{column.label}_{source.name}"
             record |= {f"{head}_success": success, f"{head}_median_seconds": seconds}
     return record
-
-
-def _published_columns(column: TableColumn) -> list[tuple[Source, Mapping[int, Published]]]:
-    paper = [(PAPER, column.published)] if column.published else []
-    return [*paper, *column.elsewhere.items()]
 
 
 def cell_numbers(cell: Cell | None) -> dict[str, object]:

@@ -35,7 +35,7 @@ def draw_success(table: ResultTable, trials: pd.DataFrame) -> Drawing:
             list(rates), list(rates.values()), color="grey", linestyle=dashes, label=column.title
         )
     handles, _ = axes.get_legend_handles_labels()
-    published = any(column.published for column, _ in planners)
+    published = any(PAPER in column.published for column, _ in planners)
     if published:
         handles.append(
             Line2D(
@@ -83,7 +83,8 @@ def _draw_planner(
         capsize=3,
         label=column.title,
     )
-    paper = {h: column.published[h] for h in cells if h in column.published}
+    of_paper = column.published.get(PAPER, {})
+    paper = {h: of_paper[h] for h in cells if h in of_paper}
     axes.plot(
         list(paper),
         [100 * cell.success for cell in paper.values()],
