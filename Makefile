@@ -77,6 +77,8 @@ reproduce-smoke: env
 
 # Horizons at which the paper's planners are about equal.
 short: env
+	@echo "5 planners x 3 horizons x $(TRIALS) tasks, $(BUDGET) planner seconds each unless solved sooner:"
+	@echo "at most about $$(( 5 * 3 * $(TRIALS) * $(BUDGET) * 6 / 5 / $(WORKERS) / 60 + 1 )) minutes with $(WORKERS) workers."
 	$(SWEEP) --preset short --trials $(TRIALS) --budget $(BUDGET) --out results/short-$(MODEL)
 	$(BIN)/grasp-bench table results/short-$(MODEL) --intervals
 
