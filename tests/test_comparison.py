@@ -119,7 +119,9 @@ def test_on_the_iteration_clock_more_candidates_to_success_are_worse_by_any_fact
     assert verdicts(compare(base, new))["GRASP", 40, "time to success"] == "worse"
 
 
-@pytest.mark.parametrize("values", [{"reference_seconds": None}, {"threads": 2}, {"batch": 8}])
+@pytest.mark.parametrize(
+    "values", [{"reference_seconds": None}, {"threads": 2}, {"batch": 8}, {"cpu": "another"}]
+)
 def test_seconds_that_do_not_compare_are_shown_and_not_gated(run, values):
     base, new = run({"grasp": solved(20)}), run({"grasp": solved(20)}, **values)
     new["time_to_success"] *= 9

@@ -226,7 +226,7 @@ def _warnings(findings: list[Finding], gate_times: bool, plans: str | None) -> I
     else:
         yield (
             "Planner seconds are shown as they are and decide nothing: one of the runs has no "
-            "reference workload beside it, or they differ in batch, device or threads."
+            "reference workload beside it, or they differ in batch, device, threads or hardware."
         )
     if plans is not None:
         yield plans
