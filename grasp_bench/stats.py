@@ -179,7 +179,7 @@ def restricted_mean_time(times: ArrayLike, solved: ArrayLike, limit: float) -> R
     return RestrictedMean(mean, Interval(max(0.0, mean - spread), min(limit, mean + spread)))
 
 
-class HalfSolved(NamedTuple):
+class KaplanMeierMedian(NamedTuple):
     """Time by which half of all trials are solved, and its 95% interval; None: never."""
 
     time: float | None
@@ -187,8 +187,8 @@ class HalfSolved(NamedTuple):
     high: float | None
 
 
-def half_solved_time(times: ArrayLike, solved: ArrayLike) -> HalfSolved:
-    """Median time to success of all trials: where the Kaplan-Meier curve crosses one half.
+def kaplan_meier_median(times: ArrayLike, solved: ArrayLike) -> KaplanMeierMedian:
+    """Median time to success over all trials: where the Kaplan-Meier curve crosses one half.
 
     Unlike the median over successes it does not flatter a planner that solves only easy
     tasks; one that solves fewer than half of its trials has none. Times and outcomes are
@@ -209,7 +209,7 @@ def half_solved_time(times: ArrayLike, solved: ArrayLike) -> HalfSolved:
         below = np.flatnonzero(share <= 0.5)
         return float(unsolved.quantiles[below[0]]) if len(below) else None
 
-    return HalfSolved(
+    return KaplanMeierMedian(
         crossing(unsolved.probabilities),
         crossing(bounds.low.probabilities),
         crossing(bounds.high.probabilities),

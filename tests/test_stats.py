@@ -6,8 +6,8 @@ from grasp_bench.stats import (
     bootstrap_median_interval,
     detectable_difference,
     detectable_paired_difference,
-    half_solved_time,
     holm_adjusted,
+    kaplan_meier_median,
     mcnemar_p_value,
     paired_difference_interval,
     restricted_mean_time,
@@ -141,24 +141,24 @@ def test_restricted_mean_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 @pytest.mark.parametrize(("data", "median"), [(AML_MAINTAINED, 31), (AML_OTHERS, 23)])
-def test_half_solved_time_is_the_survival_packages_median(data, median):
+def test_kaplan_meier_median_is_the_survival_packages(data, median):
     # R, survfit(Surv(time, status) ~ x, data = aml).
-    assert half_solved_time(*data).time == median
+    assert kaplan_meier_median(*data).time == median
 
 
-def test_half_solved_time_counts_failures_and_has_no_value_where_most_fail():
-    assert half_solved_time([1, 2, 5, 5], [True, True, False, False]) == (2, 1, None)
-    assert half_solved_time([1, 5, 5, 5], [True, False, False, False]).time is None
-    assert half_solved_time([5, 5], [False, False]) == (None, None, None)
-    assert half_solved_time([1], [True]) == (1, 1, 1)
+def test_kaplan_meier_median_counts_failures_and_has_no_value_where_most_fail():
+    assert kaplan_meier_median([1, 2, 5, 5], [True, True, False, False]) == (2, 1, None)
+    assert kaplan_meier_median([1, 5, 5, 5], [True, False, False, False]).time is None
+    assert kaplan_meier_median([5, 5], [False, False]) == (None, None, None)
+    assert kaplan_meier_median([1], [True]) == (1, 1, 1)
 
 
-def test_half_solved_interval_covers_the_truth_about_as_often_as_it_says():
+def test_kaplan_meier_median_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits, truth = 0, np.log(2)
     for _ in range(300):
         times = rng.exponential(size=100)
-        _, low, high = half_solved_time(np.minimum(times, 1.0), times < 1.0)
+        _, low, high = kaplan_meier_median(np.minimum(times, 1.0), times < 1.0)
         hits += low <= truth <= (np.inf if high is None else high)
     assert 0.91 <= hits / 300 <= 0.99
 

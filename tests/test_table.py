@@ -77,7 +77,7 @@ def test_blind_success_is_that_of_the_committed_plan_and_has_no_time(results):
     cells = table.rows[0].cells
     assert (cells["grasp"].successes, cells["cem"].successes) == (10, 0)
     assert cells["grasp"].median_time is cells["grasp"].restricted_mean is None
-    assert cells["grasp"].half_solved is None
+    assert cells["grasp"].kaplan_meier_median is None
     assert bold(table) == {"grasp"}
     lines = render([results_sheet(table)], "markdown").split("\n")
     assert lines[0] == "| Horizon | CEM | GRASP |"  # the paper has no such numbers
@@ -308,7 +308,7 @@ def test_json_holds_unrounded_numbers_and_notes(results):
     assert sheet["records"][0]["grasp_success"] == 0.25
     # Times 1, 2, 3 and 4 of 40; whatever takes the budget of 5 or more counts as 5.
     assert sheet["records"][0]["grasp_restricted_mean_time"] == pytest.approx((10 + 36 * 5) / 40)
-    assert sheet["records"][0]["grasp_half_solved_time"] is None
+    assert sheet["records"][0]["grasp_kaplan_meier_median_time"] is None
     assert sheet["notes"]
 
 

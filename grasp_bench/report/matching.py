@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -60,11 +60,9 @@ def check_comparable(base: pd.DataFrame, new: pd.DataFrame) -> None:
 def timed_alike(base: pd.DataFrame, new: pd.DataFrame) -> bool:
     """Whether times compare once they are divided by the reference workload's."""
     measured = base["reference_seconds"].notna().all() and new["reference_seconds"].notna().all()
-    return bool(measured) and not _differing(base, new, _TIMED_ALIKE)
-
-
-def _differing(base: pd.DataFrame, new: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    return [name for name in names if set(base[name].astype(str)) != set(new[name].astype(str))]
+    return bool(measured) and all(
+        set(base[name].astype(str)) == set(new[name].astype(str)) for name in _TIMED_ALIKE
+    )
 
 
 def match_planners(base: pd.DataFrame, new: pd.DataFrame) -> list[Match]:
@@ -156,9 +154,11 @@ def same_plans(matches: list[Match]) -> str | None:
     if planned.empty or set(planned["clock_base"]) != {"iterations"}:
         return None
     equal = int((planned["plan_sha256_base"] == planned["plan_sha256_new"]).sum())
-    before = planned.filter(like="_base").rename(columns=lambda name: name.removesuffix("_base"))
-    after = planned.filter(like="_new").rename(columns=lambda name: name.removesuffix("_new"))
-    because = _differing(before, after, _ROUNDED_ALIKE)
+    because = [
+        name
+        for name in _ROUNDED_ALIKE
+        if set(planned[f"{name}_base"].astype(str)) != set(planned[f"{name}_new"].astype(str))
+    ]
     sentence = f"{equal} of {len(planned)} plans are bitwise those of the base"
     if equal < len(planned):
         sentence += (

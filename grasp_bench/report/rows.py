@@ -24,11 +24,11 @@ from grasp_bench.results import check_labels, check_same_settings, one_row_per_t
 from grasp_bench.settings import SETTINGS_COLUMNS
 from grasp_bench.stats import (
     SIGNIFICANCE,
-    HalfSolved,
     Interval,
+    KaplanMeierMedian,
     RestrictedMean,
     bootstrap_median_interval,
-    half_solved_time,
+    kaplan_meier_median,
     restricted_mean_time,
     wilson_interval,
 )
@@ -67,7 +67,8 @@ class Cell:
         time: 95% bootstrap interval of that median.
         restricted_mean: mean time to success, failures counted as the budget; None for blind
             success, which has no time.
-        half_solved: time by which half of the trials are solved; None for blind success.
+        kaplan_meier_median: time by which half of the trials are solved; None for blind
+            success.
         best: bold: no test tells it from the best at its horizon.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
@@ -78,7 +79,7 @@ class Cell:
     median_time: float | None
     time: Interval | None
     restricted_mean: RestrictedMean | None
-    half_solved: HalfSolved | None
+    kaplan_meier_median: KaplanMeierMedian | None
     best: bool = False
     against_best: Pairing | None = None
 
@@ -285,5 +286,7 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
         restricted_mean=None
         if outcome == "blind"
         else restricted_mean_time(waited, succeeded.to_numpy(), budget),
-        half_solved=None if outcome == "blind" else half_solved_time(waited, succeeded.to_numpy()),
+        kaplan_meier_median=None
+        if outcome == "blind"
+        else kaplan_meier_median(waited, succeeded.to_numpy()),
     )

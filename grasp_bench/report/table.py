@@ -61,16 +61,17 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
     names = (
         "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
         "restricted_mean_time", "restricted_mean_low", "restricted_mean_high",
-        "half_solved_time", "half_solved_low", "half_solved_high", "best",
+        "kaplan_meier_median_time", "kaplan_meier_median_low",
+        "kaplan_meier_median_high", "best",
         "p_against_best", "difference_low", "difference_high",
     )  # fmt: skip
     if cell is None:
         return dict.fromkeys(names)
     time, against = cell.time or (None, None), cell.against_best
-    mean, half = cell.restricted_mean, cell.half_solved or (None, None, None)
+    mean, median = cell.restricted_mean, cell.kaplan_meier_median or (None, None, None)
     values = (
         cell.rate, *cell.success, cell.trials, cell.median_time, *time,
-        *((mean.time, *mean.interval) if mean else (None, None, None)), *half,
+        *((mean.time, *mean.interval) if mean else (None, None, None)), *median,
         cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip

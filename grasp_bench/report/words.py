@@ -34,8 +34,10 @@ def _sentences(table: ResultTable, row: TableRow) -> list[str]:
             sentences.append("No planner solved a task.")
         else:
             sentences.append(_of_the_best(best_column, best, table.unit))
-            sentences.append(_waiting(planners, table.unit))
-            sentences.append(_half_solved(planners, table.unit))
+            # Counted, both are in candidates; the median over successes is in iterations.
+            time_unit = table.unit if table.unit == "s" else "candidates"
+            sentences.append(_waiting(planners, time_unit))
+            sentences.append(_half_solved(planners, time_unit))
             others = sorted(planners, key=lambda pair: -pair[1].rate)
             sentences += [
                 _against(column, cell, best_column)
@@ -62,28 +64,27 @@ def _of_the_best(column: TableColumn, cell: Cell, unit: str) -> str:
 
 
 def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    time_unit = unit if unit == "s" else "candidates"
     means = [(column.title, cell.restricted_mean) for column, cell in planners]
     timed = sorted(((title, mean) for title, mean in means if mean), key=lambda pair: pair[1].time)
     times = ", ".join(
-        f"{title} {mean.time:.3g} {time_unit} [{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
+        f"{title} {mean.time:.3g} {unit} [{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
         for title, mean in timed
     )
     return f"Mean time to a solution, failures counted as the whole budget: {times}."
 
 
 def _half_solved(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    time_unit = unit if unit == "s" else "candidates"
+    medians = [(column.title, cell.kaplan_meier_median) for column, cell in planners]
     reached = sorted(
-        (cell.half_solved.time, column.title, cell.half_solved.low, cell.half_solved.high)
-        for column, cell in planners
-        if cell.half_solved and cell.half_solved.time is not None
+        (median.time, title, median)
+        for title, median in medians
+        if median and median.time is not None
     )
     if not reached:
         return "No planner solves half of all tasks."
     times = ", ".join(
-        f"{title} {time:.3g} {time_unit} [{_or_never(low)}, {_or_never(high)}]"
-        for time, title, low, high in reached
+        f"{title} {time:.3g} {unit} [{_or_never(median.low)}, {_or_never(median.high)}]"
+        for time, title, median in reached
     )
     others = "; by no other planner" if len(reached) < len(planners) else ""
     return f"Half of all tasks are solved within: {times}{others}."
