@@ -12,7 +12,7 @@ from grasp_bench.errors import UserError
 from grasp_bench.planners.block_tridiagonal import solve
 from grasp_bench.types import Problem, WorldModel
 
-MODEL_ROWS = 1024  # of one call for Jacobians, which bounds its memory
+MODEL_ROWS = 256  # of one call for Jacobians; buffers of 1024 are mapped anew at every call
 
 
 @dataclass(frozen=True)
