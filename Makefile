@@ -64,6 +64,7 @@ reproduce: env
 	$(SWEEP) --preset $(PRESET) --trials $(TRIALS) --budget $(BUDGET) --stop never --out $(OUT)
 	$(BIN)/grasp-bench table $(OUT) --kind planners --intervals --format markdown -o $(OUT)/table.md
 	$(BIN)/grasp-bench table $(OUT) --kind planners --outcome blind --intervals --format markdown -o $(OUT)/blind.md
+	$(BIN)/grasp-bench table $(OUT) --kind times --intervals --format markdown -o $(OUT)/times.md
 	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
 	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
 	$(BIN)/grasp-bench figure success $(OUT) -o $(OUT)/success

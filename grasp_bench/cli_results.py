@@ -28,8 +28,8 @@ def table(
     kind: Annotated[
         TableKind,
         typer.Option(
-            help="The paper's table, the same with planners down, planners against each other, "
-            "or configurations of one."
+            help="The paper's table, the same with planners down, times with failures counted, "
+            "planners against each other, or configurations of one."
         ),
     ] = "results",
     outcome: Annotated[
@@ -46,6 +46,7 @@ def table(
     from grasp_bench.report.pairwise import pairwise_sheets
     from grasp_bench.report.rows import TABLE_COLUMNS, build_table, by_outcome, combine
     from grasp_bench.report.table import results_sheet
+    from grasp_bench.report.times import times_sheet
     from grasp_bench.report.writers import render
     from grasp_bench.results import read_results
 
@@ -56,10 +57,12 @@ def table(
     else:
         rows = build_table(trials, outcome)
         results = results_sheet(rows, intervals)
-        if kind == "pairwise":
-            sheets = pairwise_sheets(rows, trials)
-        else:
-            sheets = [results.transposed("Planner") if kind == "planners" else results]
+        sheets = {
+            "results": lambda: [results],
+            "planners": lambda: [results.transposed("Planner")],
+            "times": lambda: [times_sheet(rows, trials, intervals)],
+            "pairwise": lambda: pairwise_sheets(rows, trials),
+        }[kind]()
     if outcome == "blind":
         sheets[-1].notes.insert(0, BLIND_NOTE)
     if output is None:

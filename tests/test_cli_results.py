@@ -36,6 +36,32 @@ def test_runs_that_cannot_be_compared_are_refused(refused, two_runs, make_row):
     assert "there is no results file" in refused("compare", "good.parquet", "missing.parquet")
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("results", "| H=40 | **100.0% / 1.0 s** |"),
+        ("planners", "| iCEM | **100.0% / 1.0 s** |"),
+        ("times", "| iCEM | **1.0 s / 1.0 s** |"),
+        ("pairwise", "| **+100.0**<br>[+100.0, +100.0] p < 0.0001 |"),
+    ],
+)
+def test_a_table_of_every_kind(cli, make_row, kind, shown):
+    rows = [
+        make_row(
+            planner=planner,
+            task_id=f"t{number}",
+            success=planner == "icem",
+            time_to_success=1.0 if planner == "icem" else None,
+        )
+        for planner in ("icem", "mppi")
+        for number in range(20)
+    ]
+    write_rows(Path("trials.parquet"), rows)
+    code, out, _ = cli("table", "trials.parquet", "--kind", kind, "--format", "markdown")
+    assert code == 0
+    assert shown in out
+
+
 def test_showing_results_lists_trials_settings_and_machines(cli, make_row):
     rows = [make_row(task_id=f"t{number}", horizon=40 + 10 * number) for number in range(2)]
     rows.append(make_row(task_id="t2", planner="cem", status="error", cpu="another processor"))

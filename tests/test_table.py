@@ -18,6 +18,7 @@ from grasp_bench.report.pairwise import pairwise_sheets
 from grasp_bench.report.published import PAPER
 from grasp_bench.report.rows import TABLE_COLUMNS, build_table, by_outcome, combine
 from grasp_bench.report.table import results_sheet
+from grasp_bench.report.times import times_sheet
 from grasp_bench.report.writers import render
 
 REPOSITORY = Path(__file__).parent.parent
@@ -76,8 +77,7 @@ def test_blind_success_is_that_of_the_committed_plan_and_has_no_time(results):
     table = build_table(judged, "blind")
     cells = table.rows[0].cells
     assert (cells["grasp"].successes, cells["cem"].successes) == (10, 0)
-    assert cells["grasp"].median_time is cells["grasp"].restricted_mean is None
-    assert cells["grasp"].kaplan_meier_median is None
+    assert cells["grasp"].median_time is cells["grasp"].waiting is None
     assert bold(table) == {"grasp"}
     lines = render([results_sheet(table)], "markdown").split("\n")
     assert lines[0] == "| Horizon | CEM | GRASP |"  # the paper has no such numbers
@@ -387,3 +387,44 @@ def test_ablation_rows_name_what_differs_and_are_held_against_the_defaults(resul
     assert sheet.records[2]["h40_difference"] == pytest.approx(-0.4)
     with pytest.raises(UserError, match="two configurations"):
         ablation_sheets(frames[0], intervals=False)
+
+
+def test_times_count_failures_and_pair_planners_task_by_task(results):
+    """A planner quick on the one task it solves is not called fast."""
+    solved = {"grasp": range(30), "cem": range(20, 25), "latco": [0], "demo": range(40)}
+    trials = results(solved, budget=50.0)
+    alone = trials["planner_label"] == "latco"
+    trials.loc[alone, "time_to_success"] -= 0.5
+    sheet = times_sheet(build_table(trials), trials)
+    assert [row[0].text for row in sheet.rows] == ["CEM", "LatCo", "GRASP"]
+    by_name = {record["planner"]: record for record in sheet.records}
+    # Task k is solved after k + 1 seconds; ten of forty never.
+    grasp = by_name["grasp"]
+    assert grasp["kaplan_meier_median_time"] == 20
+    assert grasp["restricted_mean_time"] == pytest.approx((sum(range(1, 31)) + 10 * 50) / 40)
+    assert (grasp["sooner_than_fastest"], grasp["later_than_fastest"]) == (0, 0)
+    latco = by_name["latco"]
+    assert (latco["median_time_of_solved"], latco["kaplan_meier_median_time"]) == (0.5, None)
+    assert (latco["sooner_than_fastest"], latco["later_than_fastest"]) == (1, 29)
+    assert latco["p_against_fastest"] == pytest.approx(2 * 31 * 0.5**30)
+    # Solved at the same moment by both, or by neither, a task says nothing.
+    assert (by_name["cem"]["sooner_than_fastest"], by_name["cem"]["later_than_fastest"]) == (0, 25)
+    assert [row[1].bold for row in sheet.rows] == [False, False, True]
+    assert sheet.rows[1][1].text == "> 50.0 s / 48.8 s"
+    assert "1 : 29, p < 0.0001" in sheet.rows[1][1].below
+    assert all(
+        entry.below == "" for (_, entry) in times_sheet(build_table(trials), trials, False).rows
+    )
+
+
+def test_times_of_ties_of_nothing_and_of_candidates(results):
+    trials = results({"grasp": range(10), "cem": range(9)}, clock="iterations", budget=50.0)
+    sheet = times_sheet(build_table(trials), trials)
+    assert [row[1].bold for row in sheet.rows] == [True, True]  # one task between them
+    assert sheet.rows[0][1].text.endswith("candidates")
+    nothing = results({"grasp": [], "cem": []})
+    sheet = times_sheet(build_table(nothing), nothing)
+    assert [row[1].bold for row in sheet.rows] == [False, False]
+    blind = by_outcome(results({"grasp": range(3)}, stop="never", blind_success=True), "blind")
+    with pytest.raises(UserError, match="--outcome first"):
+        times_sheet(build_table(blind, "blind"), blind)

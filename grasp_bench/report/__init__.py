@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rich.console import Console
 
-TableKind = Literal["results", "planners", "pairwise", "ablation"]
+TableKind = Literal["results", "planners", "times", "pairwise", "ablation"]
 Outcome = Literal["first", "blind"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 

@@ -22,6 +22,7 @@ from grasp_bench.report.provenance import PROVENANCE_COLUMNS, commands, hardware
 from grasp_bench.report.rows import ResultTable, combine
 from grasp_bench.report.sheet import Sheet
 from grasp_bench.report.table import results_sheet
+from grasp_bench.report.times import times_sheet
 from grasp_bench.report.words import findings
 from grasp_bench.report.writers import render
 from grasp_bench.results import read_results
@@ -99,6 +100,9 @@ def render_page(
     )
     results = results_sheet(table).transposed("Planner")
     sheet = replace(results, title="Success rate and median time to success")
+    times = times_sheet(table, trials)
+    further = [note for note in times.notes if note not in results.notes]
+    times = replace(times, title="Time to success, failures counted", notes=further)
     finished = trials[trials["status"] == "ok"]
     return environment.get_template("report.html.j2").render(
         title=title,
@@ -106,6 +110,7 @@ def render_page(
         version=__version__,
         protocol=PROTOCOL_VERSION,
         results=_sheet(sheet),
+        times=_sheet(times),
         pairwise=_pairwise(table, trials),
         figures=[
             _figure(draw(table, trials), ["grasp-bench", "figure", kind, *map(str, paths)])

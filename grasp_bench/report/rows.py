@@ -56,6 +56,19 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Time to success over all trials, failures included.
+
+    Attributes:
+        mean: failures counted as the budget.
+        median: time by which half of the trials are solved.
+    """
+
+    mean: RestrictedMean
+    median: KaplanMeierMedian
+
+
+@dataclass(frozen=True)
 class Cell:
     """One planner at one horizon.
 
@@ -65,10 +78,7 @@ class Cell:
         success: 95% Wilson interval of the success rate.
         median_time: over successes, None without any; in the table's time unit.
         time: 95% bootstrap interval of that median.
-        restricted_mean: mean time to success, failures counted as the budget; None for blind
-            success, which has no time.
-        kaplan_meier_median: time by which half of the trials are solved; None for blind
-            success.
+        waiting: None for blind success, which has no time.
         best: bold: no test tells it from the best at its horizon.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
@@ -78,8 +88,7 @@ class Cell:
     success: Interval
     median_time: float | None
     time: Interval | None
-    restricted_mean: RestrictedMean | None
-    kaplan_meier_median: KaplanMeierMedian | None
+    waiting: Waiting | None
     best: bool = False
     against_best: Pairing | None = None
 
@@ -276,6 +285,7 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
     times = trials[unit][succeeded].dropna().to_numpy(dtype=np.float64)
     budget = float(trials["budget"].iloc[0])
     waited = trials["time_to_success"].fillna(budget).clip(upper=budget).to_numpy(dtype=np.float64)
+    solved = succeeded.to_numpy()
     generator = np.random.default_rng(_BOOTSTRAP_SEED)
     return Cell(
         trials=len(trials),
@@ -283,10 +293,9 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
         success=wilson_interval(int(succeeded.sum()), len(trials)),
         median_time=float(np.median(times)) if len(times) else None,
         time=bootstrap_median_interval(times, generator) if len(times) else None,
-        restricted_mean=None
+        waiting=None
         if outcome == "blind"
-        else restricted_mean_time(waited, succeeded.to_numpy(), budget),
-        kaplan_meier_median=None
-        if outcome == "blind"
-        else kaplan_meier_median(waited, succeeded.to_numpy()),
+        else Waiting(
+            restricted_mean_time(waited, solved, budget), kaplan_meier_median(waited, solved)
+        ),
     )

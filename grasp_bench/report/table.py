@@ -68,10 +68,10 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
     if cell is None:
         return dict.fromkeys(names)
     time, against = cell.time or (None, None), cell.against_best
-    mean, median = cell.restricted_mean, cell.kaplan_meier_median or (None, None, None)
+    waiting = cell.waiting
     values = (
         cell.rate, *cell.success, cell.trials, cell.median_time, *time,
-        *((mean.time, *mean.interval) if mean else (None, None, None)), *median,
+        *((waiting.mean.time, *waiting.mean.interval, *waiting.median) if waiting else [None] * 6),
         cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip
@@ -81,7 +81,7 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
 def _result(cell: Cell, column: TableColumn, unit: str) -> str:
     if column.bound or not unit:
         return f"{cell.rate:.1%}"
-    return f"{cell.rate:.1%} / {_time(cell.median_time, unit)}"
+    return f"{cell.rate:.1%} / {time_text(cell.median_time, unit)}"
 
 
 def _uncertainty(cell: Cell, column: TableColumn, unit: str) -> str:
@@ -89,7 +89,7 @@ def _uncertainty(cell: Cell, column: TableColumn, unit: str) -> str:
     success = f"[{100 * low:.1f}, {100 * high:.1f}]"
     if column.bound or cell.time is None:
         return f"{success} n={cell.trials}"
-    fastest, slowest = (_time(value, unit).removesuffix(f" {unit}") for value in cell.time)
+    fastest, slowest = (time_text(value, unit).removesuffix(f" {unit}") for value in cell.time)
     return f"{success} / [{fastest}, {slowest}] n={cell.trials}"
 
 
@@ -98,10 +98,11 @@ def _published(cell: Published | None) -> str:
         return NOTHING
     if cell.median_seconds is None and cell.success:
         return f"{cell.success:.1%}"
-    return f"{cell.success:.1%} / {_time(cell.median_seconds, 's')}"
+    return f"{cell.success:.1%} / {time_text(cell.median_seconds, 's')}"
 
 
-def _time(value: float | None, unit: str) -> str:
+def time_text(value: float | None, unit: str) -> str:
+    """A time as tables show it, such as "0.04 s"."""
     if value is None:
         return NOTHING
     digits = 2 if unit == "s" and value < 1 else 1 if unit == "s" else 0

@@ -64,21 +64,18 @@ def _of_the_best(column: TableColumn, cell: Cell, unit: str) -> str:
 
 
 def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    means = [(column.title, cell.restricted_mean) for column, cell in planners]
-    timed = sorted(((title, mean) for title, mean in means if mean), key=lambda pair: pair[1].time)
+    means = [(column.title, cell.waiting.mean) for column, cell in planners if cell.waiting]
     times = ", ".join(
         f"{title} {mean.time:.3g} {unit} [{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
-        for title, mean in timed
+        for title, mean in sorted(means, key=lambda pair: pair[1].time)
     )
     return f"Mean time to a solution, failures counted as the whole budget: {times}."
 
 
 def _half_solved(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    medians = [(column.title, cell.kaplan_meier_median) for column, cell in planners]
+    medians = [(column.title, cell.waiting.median) for column, cell in planners if cell.waiting]
     reached = sorted(
-        (median.time, title, median)
-        for title, median in medians
-        if median and median.time is not None
+        (median.time, title, median) for title, median in medians if median.time is not None
     )
     if not reached:
         return "No planner solves half of all tasks."
