@@ -78,13 +78,18 @@ def warm_up(
     model: WorldModel,
     settings: RunSettings,
 ) -> None:
-    """Plan for a second and forget it: first calls allocate, compile and cache."""
+    """Plan for a second and forget it: first calls allocate, compile and cache.
+
+    Until there are `WARM_UP_CANDIDATES`, but then for no longer than a trial may take.
+    """
     seed, device = settings.master_seed, settings.device
     problem, _ = encode_problem(tasks, pool, planner, model, seed, device)
     candidates = planner.plan(problem, noise_streams(tasks, planner, seed))
-    end = time.perf_counter() + WARM_UP_SECONDS
+    begin = time.perf_counter()
     for count, _ in enumerate(candidates, start=1):
-        if count >= WARM_UP_CANDIDATES and time.perf_counter() >= end:
+        seconds = time.perf_counter() - begin
+        enough = count >= WARM_UP_CANDIDATES or seconds >= settings.budget
+        if enough and seconds >= WARM_UP_SECONDS:
             break
 
 

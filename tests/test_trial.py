@@ -2,11 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 import torch
 
+from grasp_bench import trial as trial_module
 from grasp_bench.clock import IterationClock, WallClock
 from grasp_bench.models.linear import LinearModel
 from grasp_bench.planners import make_planner
@@ -237,6 +239,18 @@ def test_a_warm_up_leaves_no_trace(tasks, model, make_settings):
     warm_up(tasks[:1], tasks, planner, model, settings)
     warm = run_trials(tasks[:1], tasks, planner, model, settings)
     assert cold[0].plan_sha256 == warm[0].plan_sha256
+
+
+@pytest.mark.parametrize(
+    ("seconds", "planned"),
+    [(0.01, 100), (0.5, 8), (2.0, 5), (20.0, 1)],  # a second, eight candidates, the budget, one
+)
+def test_a_warm_up_ends(tasks, model, make_settings, monkeypatch, seconds, planned):
+    timer = Timer()
+    monkeypatch.setattr(trial_module, "time", SimpleNamespace(perf_counter=timer))
+    planner = Scripted(timer, [(seconds, "zero", 1)] * 200)
+    warm_up(tasks[:1], tasks, planner, model, make_settings(clock="wall", budget=10.0))
+    assert timer.seconds == pytest.approx(planned * seconds)
 
 
 def test_model_rows_are_counted_per_problem(tasks, model, make_settings):
