@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TRIALS ?= 50
-WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+# nproc itself would count OMP_NUM_THREADS.
+WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 # For a CPU-only torch: PIP_ARGS="--extra-index-url" and PyTorch's index of CPU wheels.
 PIP_ARGS ?=
 PRESET ?= paper
@@ -11,8 +12,10 @@ MODEL ?= pusht-compact
 # Planner seconds: those that the model's settings were tuned for.
 BUDGET_pusht-patch := 3
 BUDGET ?= $(or $(BUDGET_$(MODEL)),2)
-OUT ?= results/reproduce
-SMOKE := results/smoke
+# Another model's results do not go into the same folder.
+OF_MODEL := $(if $(filter-out pusht-compact,$(MODEL)),-$(notdir $(basename $(MODEL))))
+OUT ?= results/reproduce$(OF_MODEL)
+SMOKE := results/smoke$(OF_MODEL)
 
 # One thread a process: planning is batch 1, and two threads on a busy core only wait.
 export OMP_NUM_THREADS ?= 1
@@ -91,7 +94,7 @@ ablation: env
 	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation
 	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation --outcome blind
 
-# Counted in candidates instead of seconds, so that machines agree.
+# Counted in candidates instead of seconds, so that a machine's speed does not enter.
 REGRESSION_SWEEP := $(SWEEP) --preset regression --trials 48 \
 	--clock iterations --budget 8 --stop never
 

@@ -118,7 +118,7 @@ def sweep(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="paper, short, ablation or regression, in the place of --planners."),
+        typer.Option(help="paper, all, short, ablation or regression, in the place of --planners."),
     ] = None,
     trials: Trials = 50,
     overrides: Annotated[

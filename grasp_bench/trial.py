@@ -26,7 +26,7 @@ from grasp_bench.problems import candidates_of, encode_problem, environment_acti
 from grasp_bench.settings import RunSettings
 from grasp_bench.types import Planner, Problem, Task, WorldModel
 
-# Enough for every planner to have used all of its parts, GRASP's sync included.
+# As a rule enough for a planner to have used all of its parts, such as GRASP's sync.
 WARM_UP_SECONDS, WARM_UP_CANDIDATES = 1.0, 8
 
 

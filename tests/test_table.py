@@ -187,7 +187,7 @@ def test_a_planners_only_configuration_stands_beside_the_papers_and_is_named_bel
 def test_the_iteration_clock_shows_iterations(results):
     table = build_table(results({"grasp": range(3)}, clock="iterations", budget=100.0))
     assert "7.5% / 101 iterations" in written(table, "markdown")
-    assert "candidate plans" in table.notes[1]
+    assert "candidate plans" in table.notes[0]
 
 
 def test_errors_are_named_and_not_counted(results):
@@ -269,10 +269,10 @@ def test_frames_keep_nullable_types(results):
 
 def test_ties_come_with_the_smallest_difference_that_would_have_shown(results):
     table = build_table(results({"grasp": range(12), "cem": range(6, 18)}))
-    (note,) = (note for note in table.notes if "80% power" in note)
+    (note,) = (note for note in table.reading if "80% power" in note)
     assert note.endswith("24 at H=40.")
     alone = build_table(results({"grasp": range(12)}))
-    assert not any("power" in note for note in alone.notes)
+    assert not any("power" in note for note in alone.reading)
 
 
 def test_numbers_published_elsewhere_stand_in_columns_of_their_own_with_their_protocol(results):
@@ -280,8 +280,8 @@ def test_numbers_published_elsewhere_stand_in_columns_of_their_own_with_their_pr
     lines = written(table, "markdown", intervals=False).split("\n")
     assert lines[0] == "| Horizon | CEM | CEM (CLEAR-LeWM) |"  # the paper has no H=25
     assert lines[2].endswith("| 86.3% |")
-    assert any("CLEAR-LeWM v0.5" in note for note in table.notes)
-    assert not any("GRASP paper" in note for note in table.notes)
+    assert any("CLEAR-LeWM v0.5" in note for note in table.reading)
+    assert not any("GRASP paper" in note for note in table.reading)
     assert "CLEAR" not in written(build_table(results({"cem": range(10)})), "markdown")
 
 
@@ -404,7 +404,7 @@ def test_times_count_failures_and_pair_planners_task_by_task(results):
     assert grasp["restricted_mean_time"] == pytest.approx((sum(range(1, 31)) + 10 * 50) / 40)
     assert (grasp["sooner_than_fastest"], grasp["later_than_fastest"]) == (0, 0)
     latco = by_name["latco"]
-    assert (latco["median_time_of_solved"], latco["kaplan_meier_median_time"]) == (0.5, None)
+    assert (latco["success"], latco["kaplan_meier_median_time"]) == (0.025, None)
     assert (latco["sooner_than_fastest"], latco["later_than_fastest"]) == (1, 29)
     assert latco["p_against_fastest"] == pytest.approx(2 * 31 * 0.5**30)
     # Solved at the same moment by both, or by neither, a task says nothing.
@@ -428,3 +428,17 @@ def test_times_of_ties_of_nothing_and_of_candidates(results):
     blind = by_outcome(results({"grasp": range(3)}, stop="never", blind_success=True), "blind")
     with pytest.raises(UserError, match="--outcome first"):
         times_sheet(build_table(blind, "blind"), blind)
+
+
+def test_every_kind_names_hyperparameters_that_were_set_and_errors(results):
+    trials = results({"grasp[sync=none]": range(10), "cem": range(5)})
+    trials.loc[trials.index[-1], "status"] = "error"
+    table = build_table(trials)
+    for sheet in (
+        results_sheet(table),
+        times_sheet(table, trials),
+        *pairwise_sheets(table, trials)[-1:],
+    ):
+        notes = " ".join(sheet.notes)
+        assert "set: grasp[sync=none]." in notes
+        assert "1 trial(s) ended in an error" in notes

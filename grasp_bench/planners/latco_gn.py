@@ -35,7 +35,7 @@ class LatCoGN:
     mean of w at actions, so damping means the same whatever the latent's size.
 
     A step evaluates T Z model rows forward and backward for ∂F/∂(s, a) and factorises T
-    matrices of width A + Z in double precision: at T = 16 on one core of an AMD EPYC 20 ms for
+    matrices of width A + Z in double precision: at T = 16 on one core of an AMD EPYC 15 ms for
     the 14 numbers of `pusht-compact`, 13 s for the 1028 of `pusht-patch`. A problem whose
     equations have no solution in that precision stands still until its restart.
 

@@ -25,8 +25,8 @@ def ablation_sheets(
 ) -> list[Sheet]:
     """A sheet per planner of several configurations: hyperparameters that differ, then horizons.
 
-    The first row is the configuration that the others are held against: the defaults where
-    they were run, otherwise the one with the fewest changes.
+    The first row is the configuration that the others are held against, the one with the
+    fewest hyperparameters set: tuned settings or defaults, where they were run.
 
     Raises:
         UserError: no planner has two configurations.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.notes import protocol_notes
 from grasp_bench.report.pairing import Pairing, paired
 from grasp_bench.report.rows import ResultTable, TableColumn
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
@@ -47,7 +46,7 @@ def pairwise_sheets(table: ResultTable, trials: pd.DataFrame) -> list[Sheet]:
             sheets.append(_sheet(title, planners, duels))
     if not sheets:
         raise UserError("a pairwise table needs two planners that have tried the same tasks")
-    sheets[-1].notes.extend([_READING, *protocol_notes(finished)])
+    sheets[-1].notes.extend([_READING, *table.notes])
     return sheets
 
 

@@ -129,12 +129,14 @@ class ResultTable:
 
     Attributes:
         unit: of times, such as "s"; empty where there are none.
-        notes: sentences to stand under it.
+        reading: sentences on what stands in its cells.
+        notes: sentences on the trials: settings, protocol, hardware, errors.
     """
 
     columns: list[TableColumn]
     rows: list[TableRow]
     unit: str
+    reading: list[str]
     notes: list[str]
 
 
@@ -184,20 +186,17 @@ def build_table(trials: pd.DataFrame, outcome: Outcome = "first") -> ResultTable
     unit = "s" if finished["clock"].iloc[0] == "wall" else "iterations"
     unit = unit if outcome == "first" else ""
     titles = {column.label: column.title for column in columns if not column.bound}
-    notes = [
-        reading_note(unit),
-        *settings_notes(finished, titles),
-        *protocol_notes(finished),
-        *_further_notes(columns, rows),
-    ]
+    notes = settings_notes(finished, titles)
+    if changed := [column.label for column in columns if "=" in column.label]:
+        notes.append(f"Hyperparameters that were set: {'; '.join(changed)}.")
+    notes += protocol_notes(finished)
     if errors := len(trials) - len(finished):
         notes.append(f"{errors} trial(s) ended in an error and are not counted.")
-    return ResultTable(columns, rows, unit, notes)
+    return ResultTable(columns, rows, unit, list(_reading(columns, rows, unit)), notes)
 
 
-def _further_notes(columns: list[TableColumn], rows: list[TableRow]) -> Iterator[str]:
-    if changed := [column.label for column in columns if "=" in column.label]:
-        yield f"Hyperparameters that were set: {'; '.join(changed)}."
+def _reading(columns: list[TableColumn], rows: list[TableRow], unit: str) -> Iterator[str]:
+    yield reading_note(unit)
     ties = {
         row.horizon: max(pairing.detectable for pairing in tied)
         for row in rows

@@ -14,7 +14,7 @@ def results_sheet(table: ResultTable, intervals: bool = True) -> Sheet:
         headings=_headings(table),
         rows=[_row(table, row, intervals) for row in table.rows],
         records=[_record(table, row) for row in table.rows],
-        notes=[*([INTERVALS_NOTE] if intervals else []), *table.notes],
+        notes=[*([INTERVALS_NOTE] if intervals else []), *table.reading, *table.notes],
     )
 
 

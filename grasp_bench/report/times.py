@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.notes import protocol_notes, settings_notes
 from grasp_bench.report.pairing import Race, race
 from grasp_bench.report.rows import Cell, ResultTable, Waiting
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
@@ -60,12 +59,7 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
                 }
             )
     headings = ["Planner", *(f"H={row.horizon}" for row in table.rows)]
-    notes = [
-        _READING,
-        *([_INTERVALS] if intervals else []),
-        *settings_notes(finished, {column.label: column.title for column in planners}),
-        *protocol_notes(finished),
-    ]
+    notes = [_READING, *([_INTERVALS] if intervals else []), *table.notes]
     return Sheet(headings, rows, records, notes)
 
 
@@ -106,8 +100,7 @@ def _entry(
 def _numbers(cell: Cell, waiting: Waiting, against: Race | None) -> dict[str, object]:
     return {
         "n": cell.trials,
-        "solved": cell.successes,
-        "median_time_of_solved": cell.median_time,
+        "success": cell.rate,
         "kaplan_meier_median_time": waiting.median.time,
         "kaplan_meier_median_low": waiting.median.low,
         "kaplan_meier_median_high": waiting.median.high,
