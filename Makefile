@@ -13,7 +13,8 @@ MODEL ?= pusht-compact
 BUDGET_pusht-patch := 3
 BUDGET ?= $(or $(BUDGET_$(MODEL)),2)
 # Another model's results do not go into the same folder.
-OF_MODEL := $(if $(filter-out pusht-compact,$(MODEL)),-$(notdir $(basename $(MODEL))))
+NAME := $(notdir $(basename $(MODEL)))
+OF_MODEL := $(if $(filter-out pusht-compact,$(NAME)),-$(NAME))
 OUT ?= results/reproduce$(OF_MODEL)
 SMOKE := results/smoke$(OF_MODEL)
 
@@ -83,16 +84,16 @@ reproduce-smoke: env
 short: env
 	@echo "5 planners x 3 horizons x $(TRIALS) tasks, $(BUDGET) planner seconds each unless solved sooner:"
 	@echo "at most about $$(( 5 * 3 * $(TRIALS) * $(BUDGET) * 6 / 5 / $(WORKERS) / 60 + 1 )) minutes with $(WORKERS) workers."
-	$(SWEEP) --preset short --trials $(TRIALS) --budget $(BUDGET) --out results/short-$(MODEL)
-	$(BIN)/grasp-bench table results/short-$(MODEL) --intervals
+	$(SWEEP) --preset short --trials $(TRIALS) --budget $(BUDGET) --out results/short-$(NAME)
+	$(BIN)/grasp-bench table results/short-$(NAME) --intervals
 
 # GRASP as published against itself with one thing changed; 75 candidates are its 750 iterations.
 CANDIDATES ?= 75
 ablation: env
 	$(SWEEP) --preset ablation --trials $(TRIALS) --clock iterations --budget $(CANDIDATES) \
-		--batch 20 --stop never --out results/ablation-$(MODEL)
-	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation
-	$(BIN)/grasp-bench table results/ablation-$(MODEL) --kind ablation --outcome blind
+		--batch 20 --stop never --out results/ablation-$(NAME)
+	$(BIN)/grasp-bench table results/ablation-$(NAME) --kind ablation
+	$(BIN)/grasp-bench table results/ablation-$(NAME) --kind ablation --outcome blind
 
 # Counted in candidates instead of seconds, so that a machine's speed does not enter.
 REGRESSION_SWEEP := $(SWEEP) --preset regression --trials 48 \
