@@ -31,7 +31,7 @@ def main() -> None:
         _compare(trials.pivot(index="task_id", columns="planner", values=outcome).astype(bool))
     longest = trials["horizon"].max()
     to_the_end = trials["planner_time"] > 0.9 * trials["budget"]
-    late = trials[to_the_end & (trials["horizon"] == longest)]
+    late = trials[to_the_end & (trials["horizon"] == longest) & (trials["iterations"] > 0)]
     milliseconds = 1000 * late["planner_time"] / late["iterations"].astype(float)
     medians = milliseconds.groupby(late["planner"]).median().round(1)
     print(f"\nms per iteration at H={longest}\n" + medians.to_string())
