@@ -30,7 +30,7 @@ help:
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
 	@echo "                      PRESET=all: every planner"
 	@echo "make short            the same at H = 10, 20, 30"
-	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch for the other model"
+	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch, pusht-pose: other models"
 	@echo "make regression       a deterministic sweep compared with the stored one"
 	@echo "make regression-baseline  store a new one, after a change that is meant"
 
