@@ -56,13 +56,13 @@ def table(
         sheets = ablation_sheets(trials, intervals, outcome)
     else:
         rows = build_table(trials, outcome)
-        results = results_sheet(rows, intervals)
-        sheets = {
-            "results": lambda: [results],
-            "planners": lambda: [results.transposed("Planner")],
-            "times": lambda: [times_sheet(rows, trials, intervals)],
-            "pairwise": lambda: pairwise_sheets(rows, trials),
-        }[kind]()
+        if kind == "pairwise":
+            sheets = pairwise_sheets(rows, trials)
+        elif kind == "times":
+            sheets = [times_sheet(rows, trials, intervals)]
+        else:
+            results = results_sheet(rows, intervals)
+            sheets = [results.transposed("Planner") if kind == "planners" else results]
     if outcome == "blind":
         sheets[-1].notes.insert(0, BLIND_NOTE)
     if output is None:
