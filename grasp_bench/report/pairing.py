@@ -43,7 +43,7 @@ class Pairing:
 
 
 @dataclass(frozen=True)
-class Race:
+class SignTest:
     """Which of two planners solves a task sooner; one that fails never does.
 
     Attributes:
@@ -57,7 +57,7 @@ class Race:
     p_value: float
 
 
-def race(trials: pd.DataFrame, other: pd.DataFrame) -> Race | None:
+def sign_test(trials: pd.DataFrame, other: pd.DataFrame) -> SignTest | None:
     """As `paired`, by the time to success in the place of success."""
     columns = ["task_id", "time_to_success"]
     pairs = trials[columns].merge(other[columns], on="task_id", suffixes=("", "_other"))
@@ -69,7 +69,7 @@ def race(trials: pd.DataFrame, other: pd.DataFrame) -> Race | None:
     )
     sooner, later = one < two, one > two
     # Pairs of which exactly one is first are the discordant ones.
-    return Race(int(sooner.sum()), int(later.sum()), mcnemar_p_value(sooner, later))
+    return SignTest(int(sooner.sum()), int(later.sum()), mcnemar_p_value(sooner, later))
 
 
 def paired(trials: pd.DataFrame, other: pd.DataFrame) -> Pairing | None:

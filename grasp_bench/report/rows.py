@@ -56,7 +56,7 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
-class Waiting:
+class TimeToSuccess:
     """Time to success over all trials, failures included.
 
     Attributes:
@@ -78,7 +78,7 @@ class Cell:
         success: 95% Wilson interval of the success rate.
         median_time: over successes, None without any; in the table's time unit.
         time: 95% bootstrap interval of that median.
-        waiting: None for blind success, which has no time.
+        time_to_success: over all trials; None for blind success, which has no time.
         best: bold: no test tells it from the best at its horizon.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
@@ -88,7 +88,7 @@ class Cell:
     success: Interval
     median_time: float | None
     time: Interval | None
-    waiting: Waiting | None
+    time_to_success: TimeToSuccess | None
     best: bool = False
     against_best: Pairing | None = None
 
@@ -138,6 +138,11 @@ class ResultTable:
     unit: str
     reading: list[str]
     notes: list[str]
+
+    @property
+    def clock_unit(self) -> str:
+        """Of times over all trials: counted, these are in candidates, medians in iterations."""
+        return "s" if self.unit == "s" else "candidates"
 
 
 def combine(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -292,9 +297,9 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
         success=wilson_interval(int(succeeded.sum()), len(trials)),
         median_time=float(np.median(times)) if len(times) else None,
         time=bootstrap_median_interval(times, generator) if len(times) else None,
-        waiting=None
+        time_to_success=None
         if outcome == "blind"
-        else Waiting(
+        else TimeToSuccess(
             restricted_mean_time(waited, solved, budget), kaplan_meier_median(waited, solved)
         ),
     )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from grasp_bench.report.notes import INTERVALS_NOTE
 from grasp_bench.report.published import Published
-from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow
+from grasp_bench.report.rows import Cell, ResultTable, TableColumn, TableRow, TimeToSuccess
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet
+
+_OVER_ALL = (
+    "restricted_mean_time", "restricted_mean_low", "restricted_mean_high",
+    "kaplan_meier_median_time", "kaplan_meier_median_low", "kaplan_meier_median_high",
+)  # fmt: skip
 
 
 def results_sheet(table: ResultTable, intervals: bool = True) -> Sheet:
@@ -60,22 +65,23 @@ def cell_numbers(cell: Cell | None) -> dict[str, object]:
     """All that is known of a planner at a horizon, unrounded; None where it was not run."""
     names = (
         "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
-        "restricted_mean_time", "restricted_mean_low", "restricted_mean_high",
-        "kaplan_meier_median_time", "kaplan_meier_median_low",
-        "kaplan_meier_median_high", "best",
-        "p_against_best", "difference_low", "difference_high",
+        *_OVER_ALL, "best", "p_against_best", "difference_low", "difference_high",
     )  # fmt: skip
     if cell is None:
         return dict.fromkeys(names)
     time, against = cell.time or (None, None), cell.against_best
-    waiting = cell.waiting
     values = (
         cell.rate, *cell.success, cell.trials, cell.median_time, *time,
-        *((waiting.mean.time, *waiting.mean.interval, *waiting.median) if waiting else [None] * 6),
-        cell.best,
+        *over_all_numbers(cell.time_to_success).values(), cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip
     return dict(zip(names, values, strict=True))
+
+
+def over_all_numbers(time: TimeToSuccess | None) -> dict[str, float | None]:
+    """Times to success over all trials, unrounded; None where there are none."""
+    values = (time.mean.time, *time.mean.interval, *time.median) if time else [None] * 6
+    return dict(zip(_OVER_ALL, values, strict=True))
 
 
 def _result(cell: Cell, column: TableColumn, unit: str) -> str:

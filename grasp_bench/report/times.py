@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grasp_bench.errors import UserError
-from grasp_bench.report.pairing import Race, race
-from grasp_bench.report.rows import Cell, ResultTable, Waiting
+from grasp_bench.report.pairing import SignTest, sign_test
+from grasp_bench.report.rows import Cell, ResultTable, TimeToSuccess
 from grasp_bench.report.sheet import NOTHING, Entry, Sheet, p_value_text
-from grasp_bench.report.table import time_text
+from grasp_bench.report.table import over_all_numbers, time_text
 from grasp_bench.stats import SIGNIFICANCE
 
 _READING = (
@@ -37,77 +37,65 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
         raise UserError("a plan committed to has no time to success: use --outcome first")
     finished = trials[trials["status"] == "ok"]
     budget = float(finished["budget"].iloc[0])
-    # Counted, both are in candidates; the median over successes is in iterations.
-    unit = table.unit if table.unit == "s" else "candidates"
     planners = [column for column in table.columns if not column.bound]
     rows = [[Entry(column.title)] for column in planners]
     records: list[dict[str, object]] = []
     for row in table.rows:
         cells = {c.label: row.cells[c.label] for c in planners if c.label in row.cells}
-        races = _races(cells, finished[finished["horizon"] == row.horizon])
+        tests = _sign_tests(cells, finished[finished["horizon"] == row.horizon])
         for column, line in zip(planners, rows, strict=True):
-            cell, against = cells.get(column.label), races.get(column.label)
-            if cell is None or cell.waiting is None:
+            cell, test = cells.get(column.label), tests.get(column.label)
+            if cell is None or cell.time_to_success is None:
                 line.append(Entry(NOTHING))
                 continue
-            line.append(_entry(cell.waiting, against, budget, unit, intervals))
-            records.append(
-                {
-                    "horizon": row.horizon,
-                    "planner": column.label,
-                    **_numbers(cell, cell.waiting, against),
-                }
-            )
+            line.append(_entry(cell.time_to_success, test, budget, table.clock_unit, intervals))
+            place = {"horizon": row.horizon, "planner": column.label}
+            records.append(place | _numbers(cell, test))
     headings = ["Planner", *(f"H={row.horizon}" for row in table.rows)]
     notes = [_READING, *([_INTERVALS] if intervals else []), *table.notes]
     return Sheet(headings, rows, records, notes)
 
 
-def _races(cells: Mapping[str, Cell], trials: pd.DataFrame) -> dict[str, Race]:
+def _sign_tests(cells: Mapping[str, Cell], trials: pd.DataFrame) -> dict[str, SignTest]:
     """Every planner against the one of least mean, that one included; none without a success."""
     means = {
-        label: cell.waiting.mean.time
+        label: cell.time_to_success.mean.time
         for label, cell in cells.items()
-        if cell.waiting and cell.successes
+        if cell.time_to_success and cell.successes
     }
     if not means:
         return {}
     own = {label: trials[trials["planner_label"] == label] for label in cells}
     fastest = own[min(means, key=means.__getitem__)]
-    return {label: found for label, rows in own.items() if (found := race(rows, fastest))}
+    return {label: test for label, rows in own.items() if (test := sign_test(rows, fastest))}
 
 
 def _entry(
-    waiting: Waiting, against: Race | None, budget: float, unit: str, intervals: bool
+    time: TimeToSuccess, test: SignTest | None, budget: float, unit: str, intervals: bool
 ) -> Entry:
-    def shown(time: float | None) -> str:
-        return f"> {time_text(budget, unit)}" if time is None else time_text(time, unit)
+    def shown(value: float | None) -> str:
+        return f"> {time_text(budget, unit)}" if value is None else time_text(value, unit)
 
     def between(low: float | None, high: float | None) -> str:
         return f"[{shown(low)}, {shown(high)}]".replace(f" {unit}", "")
 
-    median, mean = waiting.median, waiting.mean
+    median, mean = time.median, time.mean
     below = f"{between(median.low, median.high)} / {between(*mean.interval)}"
-    if against is not None and against.sooner + against.later:
-        below += f" {against.sooner} : {against.later}, p {p_value_text(against.p_value)}"
+    if test is not None and test.sooner + test.later:
+        below += f" {test.sooner} : {test.later}, p {p_value_text(test.p_value)}"
     return Entry(
         f"{shown(median.time)} / {shown(mean.time)}",
         below if intervals else "",
-        bold=against is not None and against.p_value >= SIGNIFICANCE,
+        bold=test is not None and test.p_value >= SIGNIFICANCE,
     )
 
 
-def _numbers(cell: Cell, waiting: Waiting, against: Race | None) -> dict[str, object]:
+def _numbers(cell: Cell, test: SignTest | None) -> dict[str, object]:
     return {
         "n": cell.trials,
         "success": cell.rate,
-        "kaplan_meier_median_time": waiting.median.time,
-        "kaplan_meier_median_low": waiting.median.low,
-        "kaplan_meier_median_high": waiting.median.high,
-        "restricted_mean_time": waiting.mean.time,
-        "restricted_mean_low": waiting.mean.interval.low,
-        "restricted_mean_high": waiting.mean.interval.high,
-        "sooner_than_fastest": against.sooner if against else None,
-        "later_than_fastest": against.later if against else None,
-        "p_against_fastest": against.p_value if against else None,
+        **over_all_numbers(cell.time_to_success),
+        "sooner_than_fastest": test.sooner if test else None,
+        "later_than_fastest": test.later if test else None,
+        "p_against_fastest": test.p_value if test else None,
     }

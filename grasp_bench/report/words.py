@@ -34,10 +34,8 @@ def _sentences(table: ResultTable, row: TableRow) -> list[str]:
             sentences.append("No planner solved a task.")
         else:
             sentences.append(_of_the_best(best_column, best, table.unit))
-            # Counted, both are in candidates; the median over successes is in iterations.
-            time_unit = table.unit if table.unit == "s" else "candidates"
-            sentences.append(_waiting(planners, time_unit))
-            sentences.append(_half_solved(planners, time_unit))
+            sentences.append(_mean_times(planners, table.clock_unit))
+            sentences.append(_half_solved(planners, table.clock_unit))
             others = sorted(planners, key=lambda pair: -pair[1].rate)
             sentences += [
                 _against(column, cell, best_column)
@@ -63,8 +61,12 @@ def _of_the_best(column: TableColumn, cell: Cell, unit: str) -> str:
     )
 
 
-def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    means = [(column.title, cell.waiting.mean) for column, cell in planners if cell.waiting]
+def _mean_times(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
+    means = [
+        (column.title, cell.time_to_success.mean)
+        for column, cell in planners
+        if cell.time_to_success
+    ]
     times = ", ".join(
         f"{title} {mean.time:.3g} {unit} [{mean.interval.low:.3g}, {mean.interval.high:.3g}]"
         for title, mean in sorted(means, key=lambda pair: pair[1].time)
@@ -73,7 +75,11 @@ def _waiting(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
 
 
 def _half_solved(planners: list[tuple[TableColumn, Cell]], unit: str) -> str:
-    medians = [(column.title, cell.waiting.median) for column, cell in planners if cell.waiting]
+    medians = [
+        (column.title, cell.time_to_success.median)
+        for column, cell in planners
+        if cell.time_to_success
+    ]
     reached = sorted(
         (median.time, title, median) for title, median in medians if median.time is not None
     )
