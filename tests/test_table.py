@@ -389,6 +389,18 @@ def test_ablation_rows_name_what_differs_and_are_held_against_the_defaults(resul
         ablation_sheets(frames[0], intervals=False)
 
 
+def test_an_ablations_numbers_are_differences_to_its_first_row_also_where_another_is_best(results):
+    trials = results({"grasp": range(8), "grasp[sync=cem]": range(20)})
+    (sheet,) = ablation_sheets(trials, intervals=True)
+    base, other = sheet.records
+    names = ("h40_difference_low", "h40_difference", "h40_difference_high")
+    assert [base[name] for name in names] == [None, None, None]
+    low, change, high = (other[name] for name in names)
+    assert change == pytest.approx(0.3)
+    assert 0 < low < change < high
+    assert f"+30.0 [{100 * low:+.1f}, {100 * high:+.1f}]" in sheet.rows[1][-1].below
+
+
 def test_times_count_failures_and_pair_planners_task_by_task(results):
     """A planner quick on the one task it solves is not called fast."""
     solved = {"grasp": range(30), "cem": range(20, 25), "latco": [0], "demo": range(40)}

@@ -105,6 +105,9 @@ def _horizons(
         entries.append(Entry(entry.text, ", ".join(below), entry.bold))
         head = f"h{row.horizon}"
         numbers |= {f"{head}_{key}": value for key, value in cell_numbers(cell).items()}
+        # To the first row, as the p-value; a cell's own interval is of the difference to the best.
+        low, high = (None, None) if against is None else against.difference
+        numbers |= {f"{head}_difference_low": low, f"{head}_difference_high": high}
         numbers[f"{head}_difference"] = None if against is None else against.change
         numbers[f"{head}_p_value"] = None if against is None else against.p_value
         if outcome == "blind":
