@@ -21,11 +21,12 @@ SMOKE := results/smoke$(OF_MODEL)
 # One thread a process: planning is batch 1, and two threads on a busy core only wait.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env test test-slow lint types reproduce reproduce-smoke short ablation regression regression-baseline clean
+.PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
 	@echo "make test             environment, lint, types, tests (under 10 minutes)"
 	@echo "make test-slow        the tests that take minutes each"
+	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
 	@echo "                      PRESET=all: every planner"
@@ -45,12 +46,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: env
 	$(BIN)/mypy
 
 test: lint types
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-slow: env
 	$(BIN)/pytest -q -m slow
@@ -67,7 +72,7 @@ reproduce: env
 	@echo "expect about $$(( $(PLANNERS) * 5 * $(TRIALS) * $(BUDGET) * 6 / 5 / $(WORKERS) / 60 + 2 )) minutes with $(WORKERS) workers."
 	$(SWEEP) --preset $(PRESET) --trials $(TRIALS) --budget $(BUDGET) --stop never --out $(OUT)
 	$(BIN)/grasp-bench table $(OUT) --kind planners --intervals --format markdown -o $(OUT)/table.md
-	$(BIN)/grasp-bench table $(OUT) --kind planners --outcome blind --intervals --format markdown -o $(OUT)/blind.md
+	$(BIN)/grasp-bench table $(OUT) --kind planners --outcome final-plan --intervals --format markdown -o $(OUT)/final-plan.md
 	$(BIN)/grasp-bench table $(OUT) --kind times --intervals --format markdown -o $(OUT)/times.md
 	$(BIN)/grasp-bench table $(OUT) --format latex -o $(OUT)/table.tex
 	$(BIN)/grasp-bench table $(OUT) --format csv -o $(OUT)/table.csv
@@ -93,7 +98,7 @@ ablation: env
 	$(SWEEP) --preset ablation --trials $(TRIALS) --clock iterations --budget $(CANDIDATES) \
 		--batch 20 --stop never --out results/ablation-$(NAME)
 	$(BIN)/grasp-bench table results/ablation-$(NAME) --kind ablation
-	$(BIN)/grasp-bench table results/ablation-$(NAME) --kind ablation --outcome blind
+	$(BIN)/grasp-bench table results/ablation-$(NAME) --kind ablation --outcome final-plan
 
 # Counted in candidates instead of seconds, so that a machine's speed does not enter.
 REGRESSION_SWEEP := $(SWEEP) --preset regression --trials 48 \

@@ -1,11 +1,21 @@
-"""Push-T: simulator, pictures, demonstrator and Gymnasium environment.
+"""Environments: each in a folder of its own, behind the protocol of `base`."""
 
-Importing the package registers `grasp_bench/PushT-v0`.
-"""
+from __future__ import annotations
 
-from gymnasium.envs.registration import register, registry
+from grasp_bench.core.registry import Registry
+from grasp_bench.envs.base import Environment, PlanOutcome
 
-PUSHT_ID = "grasp_bench/PushT-v0"
+__all__ = ["ENVIRONMENTS", "Environment", "PlanOutcome", "get_environment"]
 
-if PUSHT_ID not in registry:
-    register(id=PUSHT_ID, entry_point="envs.gym_env:PushTEnv", max_episode_steps=300)
+# Installed packages add environments here: a name that points to an `Environment`.
+ENVIRONMENTS: Registry[Environment] = Registry("environment", "grasp_bench.environments")
+ENVIRONMENTS.add_lazy("pusht", "grasp_bench.envs.pusht:PUSHT")
+
+
+def get_environment(name: str) -> Environment:
+    """Returns the environment of that name, or what `module:NAME` names.
+
+    Raises:
+        UserError: there is none, or its plugin does not load.
+    """
+    return ENVIRONMENTS.get(name)

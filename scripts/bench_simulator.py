@@ -14,8 +14,8 @@ import time
 import numpy as np
 from gym_pusht.envs.pusht import PushTEnv as ReferenceEnv
 
-from envs.demonstrator import demonstrate
-from envs.pusht import rollout
+from grasp_bench.envs.pusht.demonstrator import demonstrate
+from grasp_bench.envs.pusht.simulator import rollout
 
 EPISODES, STEPS, ROUNDS = 10, 100, 7
 

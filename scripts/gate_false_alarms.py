@@ -1,11 +1,10 @@
-"""How often `grasp-bench compare` calls the same code worse: the sweep under other seeds.
+"""Measures how often `grasp-bench compare` calls the same code worse under other seeds.
 
     python scripts/gate_false_alarms.py --reruns 20 --trials 16
 
-Every sweep draws other random numbers, which no change of the code could do more of, and is
-held against results/regression. Exits with 1 if any is called a regression. `--seed 0` runs the
-stored sweep itself again and again. `--set grasp.sync=none` shows the reverse: a planner broken
-on purpose, caught every time.
+Every sweep draws other random numbers and is compared with results/regression. Exits with 1 if
+any is called a regression. `--seed 0` runs the stored sweep itself each time. `--set
+grasp.sync=none` breaks a planner on purpose; every sweep should then be caught.
 """
 
 from __future__ import annotations

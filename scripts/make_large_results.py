@@ -1,9 +1,9 @@
-"""A results file of any size, to measure tables and reports with: the reference run, repeated.
+"""Makes a results file of any size from copies of the reference run.
 
     python scripts/make_large_results.py large.parquet --rows 1000000
 
-Every copy of the reference run gets tasks of its own, so no trial is there twice; times
-and costs are spread by a few per cent. The numbers mean nothing.
+It serves to measure tables and reports with. Every copy gets tasks of its own, so that no trial
+is there twice. Times and costs are spread by a few per cent. The numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from grasp_bench.columns import SCHEMA
-from grasp_bench.results import read_results
+from grasp_bench.run.schema import results_schema
+from grasp_bench.run.store import read_results
 
 COPIES_AT_ONCE = 60
-SPREAD = ["time_to_success", "planner_time", "planner_seconds", "blind_cost_realised"]
+SPREAD = ["time_to_success", "planner_time", "planner_seconds", "final_plan_cost_realised"]
 
 
 def main() -> None:
@@ -30,12 +30,13 @@ def main() -> None:
     options = parser.parse_args()
     reference = read_results(Path("results/reference"))
     generator = np.random.default_rng(0)
-    with pq.ParquetWriter(options.path, SCHEMA, write_page_checksum=True) as writer:
+    schema = results_schema(reference.columns)
+    with pq.ParquetWriter(options.path, schema, write_page_checksum=True) as writer:
         for first in range(0, -(-options.rows // len(reference)), COPIES_AT_ONCE):
             copies = range(first, first + COPIES_AT_ONCE)
             trials = pd.concat([copy_of(reference, copy, generator) for copy in copies])
             trials = trials[: options.rows - first * len(reference)]
-            writer.write_table(pa.Table.from_pandas(trials, SCHEMA, preserve_index=False))
+            writer.write_table(pa.Table.from_pandas(trials, schema, preserve_index=False))
 
 
 def copy_of(trials: pd.DataFrame, copy: int, generator: np.random.Generator) -> pd.DataFrame:

@@ -9,24 +9,33 @@ from typing import Any
 import pytest
 import torch
 
-from grasp_bench.cli import main
-from grasp_bench.columns import COLUMNS
+from grasp_bench.cli.app import main
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
-from grasp_bench.recreate import plan_again, recreate
-from grasp_bench.results import read_results, write_rows
-from grasp_bench.settings import RunSettings
-from grasp_bench.sweep import planner_spec
+from grasp_bench.planners import planner_spec
+from grasp_bench.run import launch, worker
+from grasp_bench.run.launch import run_settings
+from grasp_bench.run.schema import NAMES
+from grasp_bench.run.store import read_results, write_rows
+from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 from grasp_bench.tasks import load_tasks
-from grasp_bench.worker import Assignment, WorkUnit, run_unit
+from grasp_bench.trial.protocol import TrialProtocol
+from grasp_bench.trial.replay import load_trial, replay_trial, torch_threads
 
 SMALL_HORIZON = 20
+# What Push-T names beside the fixed columns, in the order of a real row.
+PUSHT_COLUMNS = (
+    *("success_final", "success_block"),
+    *("final_plan_success_final", "final_plan_success_block"),
+    *("final_plan_block_distance", "final_plan_block_angle_error"),
+)
 DEFAULTS: dict[str, Any] = {
     "status": "ok",
     "task_id": "pusht-h40-0000",
     "horizon": 40,
     "planner": "grasp",
-    "planner_config": "{}",
-    "planner_config_sha256": "c" * 64,
+    "planner_source": "grasp",
+    "hyperparameters": "{}",
+    "hyperparameters_sha256": "c" * 64,
     "trial_seed": 2**64 - 1,
     "success": False,
     "success_final": False,
@@ -35,14 +44,16 @@ DEFAULTS: dict[str, Any] = {
     "candidates": 50,
     "iterations": 500,
     "checks": 20,
-    "rows_forward": 1000,
-    "rows_backward": 1000,
+    "model_evals_forward": 1000,
+    "model_evals_backward": 1000,
     "planner_seconds": 5.0,
     "encode_seconds": 0.01,
     "wall_seconds": 5.5,
     "protocol_version": "1",
+    "environment": "pusht",
     "model": "tiny",
     "model_sha256": "a" * 64,
+    "model_source": "tiny",
     "tasks": "eval",
     "task_set_sha256": "b" * 64,
     "master_seed": 0,
@@ -63,12 +74,29 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+class Timer:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def timer() -> Timer:
+    """A fake for `time.perf_counter` and `time.monotonic`."""
+    return Timer()
+
+
 @pytest.fixture
 def make_row() -> Callable[..., dict[str, Any]]:
     """A results row; whatever is not given is a plausible default."""
 
     def make(**values: Any) -> dict[str, Any]:
-        row = dict.fromkeys(column.name for column in COLUMNS) | DEFAULTS | values
+        row = dict.fromkeys([*NAMES, *PUSHT_COLUMNS]) | DEFAULTS | values
+        row["planner_source"] = values.get("planner_source", row["planner"])
         row["planner_label"] = values.get("planner_label", row["planner"])
         row["trial_key"] = f"{row['planner_label']}-{row['task_id']}"
         return row
@@ -102,17 +130,11 @@ def results(tmp_path, make_row):
 
 
 @pytest.fixture(scope="session")
-def make_settings() -> Callable[..., RunSettings]:
-    """Settings of a deterministic run on the tiny model."""
+def make_protocol() -> Callable[..., TrialProtocol]:
+    """The protocol of short deterministic trials."""
 
-    def make(**values: Any) -> RunSettings:
-        defaults = {
-            "model": "tiny", "model_sha256": "a" * 64, "tasks": "eval",
-            "task_set_sha256": "b" * 64, "master_seed": 0, "clock": "iterations", "budget": 6.0,
-            "max_iterations": None, "stop": "first-success", "check_first": 1.0,
-            "check_ratio": 1.25, "batch": 1, "device": "cpu", "threads": 1,
-        }  # fmt: skip
-        return RunSettings(**(defaults | values))
+    def make(**values: Any) -> TrialProtocol:
+        return TrialProtocol(**({"clock": "iterations", "budget": 6.0} | values))
 
     return make
 
@@ -141,6 +163,25 @@ def _save(model: CompactWorldModel, folders: pytest.TempPathFactory) -> Path:
     path = folders.mktemp("checkpoint") / "tiny.safetensors"
     save_checkpoint(model, path, {})
     return path
+
+
+class InThisProcess:
+    """An executor without worker processes, which take seconds to start."""
+
+    def __init__(self, assignment):
+        self.assignment = assignment
+
+    def run(self, units):
+        with torch_threads(self.assignment.protocol.threads):
+            for unit in units:
+                yield run_unit(self.assignment, unit)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Has commands run their trials in this process."""
+    monkeypatch.setattr(launch, "LocalProcesses", InThisProcess)
+    monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
 
 
 @pytest.fixture
@@ -176,17 +217,15 @@ def refused(cli):
 
 
 @pytest.fixture(scope="session")
-def make_trial_rows(responsive_checkpoint, make_settings):
+def make_trial_rows(responsive_checkpoint, make_protocol):
     """The rows of a planner's trials on the first tasks of a horizon, by default one trial."""
 
-    def make(name, overrides=None, **settings):
-        chosen = make_settings(
-            model_sha256=load_model(str(responsive_checkpoint)).sha256,
-            task_set_sha256=load_tasks("eval", SMALL_HORIZON, 1).sha256,
-            **({"stop": "never"} | settings),
-        )
-        assignment = Assignment(str(responsive_checkpoint), chosen, workers=1)
-        unit = WorkUnit(planner_spec(name, overrides or {}), SMALL_HORIZON, 0, chosen.batch)
+    def make(planner, overrides=None, **protocol):
+        chosen = make_protocol(**({"stop": "never"} | protocol))
+        loaded = load_model(str(responsive_checkpoint))
+        task_set = load_tasks("eval", SMALL_HORIZON, chosen.batch)
+        assignment = Assignment(chosen, run_settings(loaded, task_set, chosen), workers=1)
+        unit = WorkUnit(planner_spec(planner, overrides or {}), SMALL_HORIZON, 0, chosen.batch)
         return run_unit(assignment, unit)
 
     return make
@@ -198,7 +237,7 @@ def make_plan(make_trial_rows, responsive_checkpoint):
 
     def make(name, **overrides):
         (row,) = make_trial_rows(name, overrides)
-        trial = recreate(row, str(responsive_checkpoint))
-        return trial, plan_again(trial)
+        trial = load_trial(row, str(responsive_checkpoint))
+        return trial, replay_trial(trial)
 
     return make

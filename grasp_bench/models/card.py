@@ -1,4 +1,4 @@
-"""Weights as safetensors with a JSON card beside them that names their SHA-256.
+"""Stores weights as safetensors with a JSON card beside them that names their SHA-256.
 
 A truncated, exchanged or edited file is refused. Nothing is ever unpickled.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from grasp_bench.errors import UserError
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.files import write_atomically
 
 CARD_VERSION = 1
 
@@ -25,7 +25,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
-    """Write weights to `path` (`.safetensors`) and their card beside; returns the whole card."""
+    """Writes weights to `path` (`.safetensors`) and their card beside; returns the whole card."""
     data = save_tensors({name: tensor.contiguous() for name, tensor in weights.items()})
     full_card = {
         "card_version": CARD_VERSION,
@@ -33,7 +33,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], card: dict[str, Any]
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data)
+    write_atomically(path, data)
     write_card(path, full_card)
     return full_card
 
@@ -41,10 +41,10 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], card: dict[str, Any]
 def load_weights(
     path: Path, card: dict[str, Any], build: Callable[[dict[str, Any]], Module]
 ) -> Module:
-    """What `build` makes of the card, with the weights at `path`.
+    """Builds the module that the card describes and loads the weights at `path` into it.
 
     Raises:
-        UserError: a file that cannot be read, is damaged or does not match its card.
+        UserError: the file cannot be read, is damaged or does not match its card.
     """
     try:
         data = path.read_bytes()
@@ -66,15 +66,15 @@ def load_weights(
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
-    """Write the card of the weights at `path`."""
-    _replace(path.with_suffix(".json"), (json.dumps(card, indent=1) + "\n").encode())
+    """Writes the card of the weights at `path`."""
+    write_atomically(path.with_suffix(".json"), (json.dumps(card, indent=1) + "\n").encode())
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card of the weights at `path`.
+    """Reads the card of the weights at `path`.
 
     Raises:
-        UserError: missing, not JSON, or of another version.
+        UserError: the card is missing, no JSON, or of another version.
     """
     card_path = path.with_suffix(".json")
     try:
@@ -86,9 +86,3 @@ def read_card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
         raise UserError(f"{card_path} is not a card of version {CARD_VERSION}")
     return card
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

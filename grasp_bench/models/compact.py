@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from envs.pusht import WORKSPACE
-from grasp_bench.models.encoder import IMAGE_SIZE, KeypointEncoder
-from grasp_bench.models.ensemble import ensemble_of
-from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.keypoint_encoder import IMAGE_SIZE, KeypointEncoder
+from grasp_bench.models.latent import LatentConfig, LatentWorldModel
+from grasp_bench.models.layers import as_input, cell_centres, mlp
 from grasp_bench.models.residual import ResidualPredictor
 
+WORKSPACE = 512.0  # px of the workspace that a picture spans, in each direction
 DECODER_SCALE = 64.0  # px; brings the decoder's inputs near one
 
 
 @dataclass(frozen=True)
-class CompactConfig:
-    """The architecture of a `CompactWorldModel`.
+class CompactConfig(LatentConfig):
+    """Holds the architecture of a `CompactWorldModel`.
 
     Attributes:
         keypoints: K, points the encoder reads; the visual latent is 2 K wide.
         encoder_channels: width of the convolutional encoder.
         width: hidden width of the predictor's residual blocks.
         blocks: number of residual blocks.
-        ensemble: predictors whose mean answers.
-        frameskip: environment steps per model step.
-        image_size: width of the pictures the encoder takes.
         decoder_width: hidden width of the decoder.
     """
 
@@ -36,43 +32,29 @@ class CompactConfig:
     encoder_channels: int = 64
     width: int = 256
     blocks: int = 4
-    frameskip: int = 5
-    image_size: int = 64
     decoder_width: int = 96
-    ensemble: int = 1
 
     def __post_init__(self) -> None:
         if self.image_size != IMAGE_SIZE:
             raise ValueError(f"the encoder takes {IMAGE_SIZE} px pictures, not {self.image_size}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the checkpoint's card."""
-        return asdict(self)
-
 
 class PictureDecoder(nn.Module):
-    """Pictures of keypoints, for looking at virtual states only.
+    """Draws pictures of keypoints, for people to look at; planning never uses it.
 
-    Every pixel is coloured by itself, from its offsets and distances to the keypoints, so
-    that a picture is as sharp as the points are certain.
+    An MLP colours every pixel by itself, from its offsets and distances to the keypoints.
     """
 
     def __init__(self, keypoints: int, width: int) -> None:
         super().__init__()
-        self.colour = nn.Sequential(
-            nn.Linear(3 * keypoints, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, 3),
-        )
+        self.colour = mlp(3 * keypoints, width, width, width, 3)
 
     def forward(self, keypoints: Tensor, places: Tensor) -> Tensor:
-        """Colours [B, P, 3] around [0, 1] at places [B or 1, P, 2] of pictures of [B, K, 2].
+        """Returns colours [B, P, 3], about 0 to 1, at P places of each picture.
 
-        Keypoints and places in px of the workspace.
+        Args:
+            keypoints: [B, K, 2] px of the workspace.
+            places: [B or 1, P, 2] px of the workspace.
         """
         offsets = (places[:, :, None] - keypoints[:, None]) / DECODER_SCALE
         distances = (offsets.square().sum(-1) + 1e-6).sqrt()
@@ -81,33 +63,30 @@ class PictureDecoder(nn.Module):
 
 
 class CompactWorldModel(LatentWorldModel):
-    """A world model whose visual features are the encoder's 2 K keypoint coordinates, in px."""
+    """Predicts latents whose visual features are the coordinates of K keypoints, in px."""
 
     kind = "compact"
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config, 2 * config.keypoints)
         self.encoder = KeypointEncoder(config.keypoints, config.encoder_channels)
-        self.predictor = ensemble_of(
-            config.ensemble,
-            lambda: ResidualPredictor(
-                self.latent_shape[0], self.action_dim, config.width, config.blocks
-            ),
+        self.predictor = ResidualPredictor(
+            self.latent_shape[0], self.action_dim, config.width, config.blocks
         )
         self.decoder = PictureDecoder(config.keypoints, config.decoder_width)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Keypoints [B, 2 K] in px of the workspace, point by point."""
-        points: Tensor = self.encoder(pixels)[0]
+        """Returns keypoints [B, 2 K] in px of the workspace, point by point."""
+        points: Tensor = self.encoder(as_input(pixels))
         return ((points + 1.0) * (WORKSPACE / 2)).flatten(-2)
 
     def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """One scale for all coordinates, so that the latent keeps the picture's geometry."""
+        """Returns the mean, and one scale for all coordinates: the latent keeps the geometry."""
         return features.mean(0), features.std(0).mean()
 
     def decode(self, state: Tensor) -> Tensor:
-        """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
-        size = self.image_size
+        """Draws pictures [B, S, S, 3] uint8 of latents [B, D], without the proprioceptive part."""
+        size = self.view.size
         visual = state[:, : self.visual_dim] * self.visual_std + self.visual_mean
         keypoints = visual.reshape(len(state), -1, 2)
         picture: Tensor = self.decoder(keypoints, pixel_centres(size).to(state))
@@ -115,7 +94,5 @@ class CompactWorldModel(LatentWorldModel):
 
 
 def pixel_centres(size: int) -> Tensor:
-    """Where the pixels of a picture lie in the workspace, [1, size * size, 2] px, row by row."""
-    centres = (torch.arange(size) + 0.5) * (WORKSPACE / size)
-    rows, columns = torch.meshgrid(centres, centres, indexing="ij")
-    return torch.stack([columns, rows], dim=-1).reshape(1, -1, 2)
+    """Returns the pixels' places in the workspace, [1, size * size, 2] px, row by row."""
+    return (cell_centres(size)[None] + 1.0) * (WORKSPACE / 2)

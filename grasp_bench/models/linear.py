@@ -1,4 +1,4 @@
-"""A linear world model whose optimal plan is known in closed form, and problems on it."""
+"""A linear world model whose optimal plan has a closed form, and problems on it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import math
 import torch
 from torch import Tensor
 
-from grasp_bench.rollout import last_state
-from grasp_bench.types import Observation, Problem
-
-ENV_ACTION_DIM = 2
+from grasp_bench.core.types import Observation, Problem, View
+from grasp_bench.models.latent import ENV_ACTION_DIM
 
 
 class LinearModel:
-    """s' = A s + B a, a `WorldModel` for checking planners against a known optimum.
+    """Steps s' = A s + B a; a `WorldModel` to check planners against a known optimum.
 
-    The distance of latents is the mean squared difference over their dimensions, and
-    normalised actions are the environment's own, `frameskip` of them stacked.
+    The distance of latents is the mean squared difference over their dimensions. A
+    normalised action is `frameskip` environment actions, stacked as they are.
     """
 
     def __init__(
         self, transition: Tensor, control: Tensor, latent_shape: tuple[int, ...] | None = None
     ) -> None:
-        """Takes A [Z, Z] and B [Z, frameskip * 2]; gradients never reach either.
+        """Takes A and B; gradients never reach either.
 
-        Latents are vectors, or tensors of a `latent_shape` of Z numbers.
+        Args:
+            transition: A [Z, Z].
+            control: B [Z, frameskip * 2].
+            latent_shape: of Z numbers; (Z,) if None.
+
+        Raises:
+            ValueError: the shapes do not match.
         """
         size = transition.shape[0]
         if transition.shape != (size, size):
@@ -37,7 +41,7 @@ class LinearModel:
             )
         self.transition = transition.detach()
         self.control = control.detach()
-        self.image_size = 8  # pictures are not looked at
+        self.view = View(size=8)  # the model ignores pictures
         self.latent_shape = latent_shape or (size,)
         if math.prod(self.latent_shape) != size:
             raise ValueError(f"a latent of {self.latent_shape} does not hold {size} numbers")
@@ -45,7 +49,11 @@ class LinearModel:
         self.frameskip = self.action_dim // ENV_ACTION_DIM
 
     def encode(self, observation: Observation) -> Tensor:
-        """The proprioceptive state [B, 4] itself, so Z must be 4."""
+        """Returns the proprioceptive state [B, 4] itself.
+
+        Raises:
+            ValueError: Z is not 4.
+        """
         if self.latent_shape != (observation.proprio.shape[-1],):
             raise ValueError(
                 f"a latent of {self.latent_shape[0]} dimensions cannot hold a proprioceptive "
@@ -54,27 +62,32 @@ class LinearModel:
         return observation.proprio.to(self.transition)
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
-        """A s + B a: [..., *Z] and [..., frameskip * 2] to [..., *Z]."""
+        """Returns A s + B a [..., *Z] of latents [..., *Z] and actions [..., frameskip * 2]."""
         following: Tensor = self._flat(state) @ self.transition.T + action @ self.control.T
         return following.reshape(*following.shape[:-1], *self.latent_shape)
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
-        """Mean squared difference [...] of latents [..., *Z]."""
+        """Returns the mean squared difference [...] of latents [..., *Z]."""
         return self._flat((state - goal).square()).mean(dim=-1)
 
     def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Environment actions [..., T * frameskip, 2] to model actions [..., T, A]."""
+        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
         return actions.reshape(*actions.shape[:-2], -1, self.action_dim)
 
     def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Model actions [..., T, A] to environment actions [..., T * frameskip, 2]."""
+        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
         return actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
 
     def optimum(self, start: Tensor, goal: Tensor, steps: int) -> Tensor:
-        """The smallest actions [B, T, A] that minimise the goal cost of starts [B, *Z].
+        """Returns the smallest actions [B, T, A] that minimise the goal cost.
 
-        s_T = A^T s_0 + Σ_t A^(T-1-t) B a_t is linear in the actions, so they are the
-        pseudo-inverse solution of a least-squares problem.
+        s_T = A^T s_0 + Σ_t A^(T-1-t) B a_t is linear in the actions: a pseudo-inverse solves
+        the least-squares problem.
+
+        Args:
+            start: [B, *Z].
+            goal: [B, *Z].
+            steps: T.
         """
         power = torch.eye(len(self.transition)).to(self.transition)
         effects: list[Tensor] = []
@@ -91,7 +104,7 @@ class LinearModel:
         return state.flatten(start_dim=state.ndim - len(self.latent_shape))
 
 
-LATENT, CONTROLS, MOST = 4, 2, 8
+LATENT, CONTROLS, MOST_PROBLEMS = 4, 2, 8
 
 
 def linear_problem(
@@ -102,10 +115,18 @@ def linear_problem(
     latent_shape: tuple[int, ...] = (LATENT,),
     dtype: torch.dtype = torch.float64,
 ) -> Problem:
-    """Up to 8 problems of four latents and two action dimensions, the same in every batch.
+    """Returns a batch of planning problems with Z = 4 and A = 2; problem b is always the same.
 
-    Goals are where standard normal reference actions lead, or anywhere when they need not be
-    reachable. States shrink by a tenth a step, so gradients neither vanish nor explode.
+    States shrink by a tenth a step, so that gradients neither vanish nor explode.
+
+    Args:
+        batch: B, at most 8.
+        steps: T.
+        reachable: whether goals are where standard normal reference actions lead. If not,
+            they are standard normal latents.
+        kind: the model's class.
+        latent_shape: of four numbers.
+        dtype: of all numbers.
     """
     generator = torch.Generator().manual_seed(7)
 
@@ -115,7 +136,12 @@ def linear_problem(
     rotation, _ = torch.linalg.qr(normal(LATENT, LATENT))
     control, _ = torch.linalg.qr(normal(LATENT, CONTROLS))
     model = kind(0.9 * rotation, control, latent_shape)
-    start, elsewhere = (normal(MOST, LATENT)[:batch].reshape(-1, *latent_shape) for _ in range(2))
-    reference = normal(MOST, steps, CONTROLS)[:batch]
-    goal = last_state(model, start, reference) if reachable else elsewhere
+    start, goal = (
+        normal(MOST_PROBLEMS, LATENT)[:batch].reshape(-1, *latent_shape) for _ in range(2)
+    )
+    reference = normal(MOST_PROBLEMS, steps, CONTROLS)[:batch]
+    if reachable:
+        goal = start
+        for action in reference.unbind(dim=1):
+            goal = model.step(goal, action)
     return Problem(model, start, goal, steps, reference)

@@ -1,33 +1,37 @@
-"""The patch world model: a grid of visual tokens, as DINO-WM plans with, and proprioception."""
+"""The patch world model: a grid of visual tokens, as in DINO-WM, beside proprioception."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.latent import PROPRIO_DIM, LatentWorldModel
+from grasp_bench.models.latent import LatentConfig, LatentWorldModel
+from grasp_bench.models.patch_encoder import (
+    CELL,
+    DinoEncoder,
+    PatchDecoder,
+    PatchEncoder,
+    flat_tokens,
+)
 from grasp_bench.models.redraw import RedrawPredictor
-from grasp_bench.models.vision import CELL, DinoEncoder, PatchDecoder, PatchEncoder, flat_tokens
 
 
 @dataclass(frozen=True)
-class PatchConfig:
-    """The architecture of a `PatchWorldModel`.
+class PatchConfig(LatentConfig):
+    """Holds the architecture of a `PatchWorldModel`.
 
     Attributes:
-        channels: C, numbers a token holds.
-        dinov2: the configuration of a DINOv2 encoder (transformers' `Dinov2Config`), whose
-            tokens are used instead of those of a `PatchEncoder`.
+        channels: C, numbers per token.
+        dinov2: the configuration of a DINOv2 encoder (transformers' `Dinov2Config`) that
+            replaces the `PatchEncoder`; None for a `PatchEncoder`.
         encoder_width: channels of the encoder's and the decoder's convolutions.
         encoder_blocks: residual blocks of the encoder.
         token_width: hidden width of the predictor's networks that read and draw tokens.
         width: hidden width of its residual MLP on poses.
         blocks: its residual blocks.
-        frameskip: environment steps per model step.
-        image_size: width of the pictures the encoder takes.
     """
 
     channels: int = 16
@@ -37,8 +41,6 @@ class PatchConfig:
     token_width: int = 128
     width: int = 256
     blocks: int = 4
-    frameskip: int = 5
-    image_size: int = 64
 
     def __post_init__(self) -> None:
         if self.image_size % self.cell:
@@ -50,21 +52,17 @@ class PatchConfig:
 
     @property
     def cell(self) -> int:
-        """Width in pixels of what a token stands for."""
+        """Returns the width in pixels of the cell that a token describes."""
         return CELL if self.dinov2 is None else int(self.dinov2["patch_size"])
 
     @property
     def grid(self) -> int:
-        """G: tokens along a side."""
+        """Returns G, the tokens along a side."""
         return self.image_size // self.cell
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the checkpoint's card."""
-        return asdict(self)
 
 
 class PatchWorldModel(LatentWorldModel):
-    """A world model whose visual features are G x G tokens of C numbers, cell by cell."""
+    """Predicts latents whose visual features are G x G tokens of C numbers, cell by cell."""
 
     kind: ClassVar[str] = "patch"
     predictor: RedrawPredictor
@@ -82,7 +80,6 @@ class PatchWorldModel(LatentWorldModel):
         self.predictor = RedrawPredictor(
             grid=config.grid,
             channels=config.channels,
-            proprio=PROPRIO_DIM,
             action=self.action_dim,
             token_width=config.token_width,
             width=config.width,
@@ -91,25 +88,25 @@ class PatchWorldModel(LatentWorldModel):
         self.decoder = PatchDecoder(config.channels, config.encoder_width, cell=config.cell)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Tokens [B, G * G * C], cell by cell, row by row."""
+        """Returns tokens [B, G * G * C], cell by cell, row by row."""
         return flat_tokens(self.encoder, pixels)
 
     def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of each channel over all cells."""
+        """Returns the mean and deviation of each channel over all cells."""
         cells = features.reshape(-1, self.grid_shape[-1])
         times = self.grid_shape[0] * self.grid_shape[1]
         return cells.mean(0).repeat(times), cells.std(0).repeat(times)
 
     def tokens(self, state: Tensor) -> Tensor:
-        """The visual part of latents [..., D] as tokens [..., G * G, C]."""
+        """Returns the visual part of latents [..., D] as tokens [..., G * G, C]."""
         visual = state[..., : self.visual_dim]
         return visual.reshape(*state.shape[:-1], -1, self.grid_shape[-1])
 
     def summary(self, state: Tensor) -> Tensor:
-        """The block's pose, as the predictor reads it, and proprioception, [..., 8]."""
+        """Returns the pose that the predictor reads, and proprioception, [..., 8]."""
         return self.predictor.read(state)
 
     def decode(self, state: Tensor) -> Tensor:
-        """Pictures [B, S, S, 3] uint8 of latents [B, D]; proprioception is not drawn."""
+        """Draws pictures [B, S, S, 3] uint8 of latents [B, D], without the proprioceptive part."""
         visual = state[:, : self.visual_dim] * self.visual_std + self.visual_mean
         return self.decoder.pixels(visual, self.config.grid)

@@ -1,4 +1,4 @@
-"""The patch model's poses as a latent of their own: a short vector found without labels."""
+"""The pose world model: the patch model's poses, found without labels, as its latent."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
+from grasp_bench.models.patch_encoder import flat_tokens
 from grasp_bench.models.redraw import POSE_SIZE
-from grasp_bench.models.vision import flat_tokens
 
 
 class PoseWorldModel(LatentWorldModel):
-    """A world model whose visual features are a place and a direction, read from tokens.
+    """Predicts latents whose visual features are a place and a direction, read from tokens.
 
-    A `PatchWorldModel` without its detour: where that one draws tokens and reads them again at
-    every step, this one moves the pose, and draws for looking only. No label enters.
+    A `PatchWorldModel` draws tokens and reads them again at every step. This model moves the
+    pose alone; it draws only for people to look at. No label enters its training.
 
     Attributes:
         encoder: pictures to tokens.
@@ -31,7 +31,7 @@ class PoseWorldModel(LatentWorldModel):
     token_std: Tensor
 
     def __init__(self, config: PatchConfig, patch: PatchWorldModel | None = None) -> None:
-        """Parts and statistics are those of `patch`, which keeps them; fresh ones without it."""
+        """Shares the parts of `patch` and copies its statistics; makes new ones without it."""
         super().__init__(config, POSE_SIZE)
         patch = patch or PatchWorldModel(config)
         self._grid = config.grid
@@ -46,19 +46,19 @@ class PoseWorldModel(LatentWorldModel):
             getattr(self, name).copy_(getattr(patch, name))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Places and directions [B, 4]."""
+        """Returns places and directions [B, 4]."""
         tokens = flat_tokens(self.encoder, pixels)
         poses: Tensor = self.reader((tokens - self.token_mean) / self.token_std)
         return poses
 
     def feature_statistics(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """One scale for the place, one for the direction."""
+        """Returns the mean, one scale for the place and one for the direction."""
         deviations = features.std(0)
         place, direction = deviations[:2].mean(), deviations[2:].mean()
         return features.mean(0), torch.stack([place, place, direction, direction])
 
     def decode(self, state: Tensor) -> Tensor:
-        """Pictures [B, S, S, 3] uint8 of latents [B, D]."""
+        """Draws pictures [B, S, S, 3] uint8 of latents [B, D]."""
         visual, proprio = state.tensor_split([POSE_SIZE], dim=-1)
         tokens = self.drawer(visual * self.visual_std + self.visual_mean, proprio[:, :2])
         return self.decoder.pixels(tokens * self.token_std + self.token_mean, self._grid)

@@ -1,16 +1,18 @@
-"""The action prior: what the training data did in a state, on the way to a goal."""
+"""The action prior: the actions of the training data in a state, on the way to a goal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.planning_form import PlanningForm, transposed
+from grasp_bench.models.card import load_weights, read_card, save_weights
+from grasp_bench.models.inference_copy import InferenceCopy, transposed
 
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
 _TIME_SCALE = 16.0  # model steps; brings the time left near one
@@ -18,10 +20,10 @@ _TIME_SCALE = 16.0  # model steps; brings the time left near one
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """The architecture of a `MixturePrior`.
+    """Holds the architecture of a `MixturePrior`.
 
     Attributes:
-        latent: width of what is read of a latent, `LatentWorldModel.summary`.
+        latent: S, width of `LatentWorldModel.summary`.
         action: A, width of the world model's actions.
         components: K, Gaussians in the mixture.
         width: hidden width of the residual blocks.
@@ -34,31 +36,29 @@ class PriorConfig:
     width: int = 256
     blocks: int = 3
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the prior's card."""
-        return asdict(self)
 
-
-class PlanningLinear(nn.Linear):
-    """A linear layer whose weights, once they need no gradient, are read transposed."""
+class TransposedLinear(nn.Linear):
+    """Multiplies as a linear layer does, by transposed weights once they need no gradient."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
-        self._planning = PlanningForm(transposed)
+        self._inference = InferenceCopy(transposed)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """What the layer gives for [..., inputs], [..., outputs]."""
-        form = self._planning.of(self)
-        if form is None:
+        """Maps [..., inputs] to [..., outputs]."""
+        copy = self._inference.of(self)
+        if copy is None:
             return super().forward(rows)
-        flat = torch.addmm(form[0], rows.reshape(-1, self.in_features), form[1])
+        bias, weight = copy
+        flat = torch.addmm(bias, rows.reshape(-1, self.in_features), weight)
         return flat.view(*rows.shape[:-1], self.out_features)
 
 
 class MixturePrior(nn.Module):
-    """π(a | s, g, k) = Σ_i w_i N(a; μ_i, diag σ_i²), all functions of (s, g, g - s, k, 1/k).
+    """Models π(a | s, g, k) = Σ_i w_i N(a; μ_i, diag σ_i²) as a mixture density network.
 
-    A mixture density network (Bishop, 1994). s and g are summaries of latents.
+    w, μ and σ are functions of (s, g, g - s, k, 1/k), where s and g are summaries of latents
+    (Bishop, "Mixture density networks", 1994).
     """  # noqa: RUF002
 
     def __init__(self, config: PriorConfig) -> None:
@@ -66,24 +66,27 @@ class MixturePrior(nn.Module):
         self.config = config
         self.components, self.action = config.components, config.action
         self.draws = 1 + config.action
-        self.enter = PlanningLinear(3 * config.latent + 2, config.width)
+        self.enter = TransposedLinear(3 * config.latent + 2, config.width)
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.LayerNorm(config.width),
-                PlanningLinear(config.width, 2 * config.width),
+                TransposedLinear(config.width, 2 * config.width),
                 nn.SiLU(),
-                PlanningLinear(2 * config.width, config.width),
+                TransposedLinear(2 * config.width, config.width),
             )
             for _ in range(config.blocks)
         )
-        self.leave = PlanningLinear(config.width, config.components * (1 + 2 * config.action))
+        self.leave = TransposedLinear(config.width, config.components * (1 + 2 * config.action))
 
     def forward(
         self, state: Tensor, goal: Tensor, steps_left: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """log w [..., K], μ [..., K, A] and log σ [..., K, A].
+        """Returns log w [..., K], μ [..., K, A] and log σ [..., K, A].
 
-        Takes summaries of states and goals, and the model steps between them, [...].
+        Args:
+            state: [..., S] summaries of states.
+            goal: [..., S] summaries of goals.
+            steps_left: [...] model steps between them.
         """  # noqa: RUF002
         time = steps_left[..., None].to(state)
         features = self.enter(
@@ -98,7 +101,10 @@ class MixturePrior(nn.Module):
     def sample(
         self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
     ) -> Tensor:
-        """Actions as `grasp_bench.types.ActionPrior` says; the first draw picks the Gaussian."""
+        """Samples actions [..., A] as `ActionPrior.sample` does, but from summaries [..., S].
+
+        The first of the draws picks the Gaussian.
+        """
         left = torch.full(state.shape[:-1], float(steps_left), device=state.device)
         weights, means, deviations = self(state, goal, left)
         share = torch.special.ndtr(draws[..., :1])
@@ -112,7 +118,7 @@ class MixturePrior(nn.Module):
     def log_likelihood(
         self, state: Tensor, goal: Tensor, steps_left: Tensor, action: Tensor
     ) -> Tensor:
-        """log π(a | s, g, k) [...] of actions [..., A], in nats."""
+        """Returns log π(a | s, g, k) [...] of actions [..., A], in nats."""
         weights, means, deviations = self(state, goal, steps_left)
         offsets = (action[..., None, :] - means) / deviations.exp()
         each = -(0.5 * offsets.square() + deviations + 0.5 * math.log(2 * math.pi)).sum(-1)
@@ -120,18 +126,18 @@ class MixturePrior(nn.Module):
 
 
 class LatentPrior:
-    """A `MixturePrior` that takes a world model's latents (`grasp_bench.types.ActionPrior`)."""
+    """Makes a `MixturePrior` an `ActionPrior`, which takes a world model's latents."""
 
     def __init__(self, mixture: MixturePrior, summary: Callable[[Tensor], Tensor]) -> None:
-        """`summary` maps latents [..., D] to what the mixture reads."""
+        """Takes the mixture and the summary: latents [..., D] to what the mixture reads."""
         self.mixture, self._summary = mixture, summary
         self.draws = mixture.draws
 
     def sample(
         self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
     ) -> Tensor:
-        """Actions [..., A] for states and goals [..., D]."""
-        # The state last: the model is about to read it too.
+        """Samples actions [..., A] for states and goals [..., D]; see `ActionPrior.sample`."""
+        # Reads the state last: the model reads it next and finds it in its cache.
         there, here = self._read(goal), self._read(state)
         return self.mixture.sample(here, there, steps_left, draws, temperature)
 
@@ -139,6 +145,36 @@ class LatentPrior:
         leading, strides = latents.shape[:-1], latents.stride()[:-1]
         if all(strides):
             return self._summary(latents)
-        # A goal that is spread over a population is read once.
+        # Reads a goal that is expanded over a population once.
         once = tuple(slice(None) if stride else slice(0, 1) for stride in strides)
         return self._summary(latents[once]).expand(*leading, -1)
+
+
+def prior_path(checkpoint: Path) -> Path:
+    """Returns where the prior of a checkpoint lies: in `priors/` beside it."""
+    return checkpoint.parent / "priors" / checkpoint.name
+
+
+def save_prior(prior: MixturePrior, path: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """Writes a prior and its card; returns the whole card."""
+    architecture = {"architecture": asdict(prior.config)}
+    return save_weights(path, prior.state_dict(), architecture | card)
+
+
+def load_prior(
+    checkpoint: Path, model_sha256: str, device: torch.device
+) -> tuple[MixturePrior, str] | None:
+    """Reads a checkpoint's prior and its SHA-256; None if there is none for these weights.
+
+    Raises:
+        UserError: the file is damaged or does not match its card.
+    """
+    path = prior_path(checkpoint)
+    if not path.exists():
+        return None
+    card = read_card(path)
+    if card.get("model_sha256") != model_sha256:
+        return None  # the checkpoint was trained anew since
+    prior = load_weights(path, card, lambda card: MixturePrior(PriorConfig(**card["architecture"])))
+    prior.to(device).eval().requires_grad_(False)
+    return prior, str(card["sha256"])

@@ -1,4 +1,4 @@
-"""The residual predictor, and its form for planning: weights that no longer change."""
+"""The residual predictor, and its fast form for frozen weights."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from grasp_bench.models.planning_form import PlanningForm
+from grasp_bench.models.inference_copy import InferenceCopy
 
-# From as many rows on a product with transposed weights rounds as one without, and is faster.
+# From this many rows on, a product with transposed weights is faster and rounds alike.
 WIDE_ROWS = 16
 
 
 class ResidualPredictor(nn.Module):
-    """F(z, a) = z + MLP(z, a), on [..., D] and [..., A].
+    """Predicts F(z, a) = z + MLP(z, a) for latents [..., D] and actions [..., A].
 
-    Once its parameters need no gradient, a step is one node of the autograd graph. Its
-    numbers are the same; it differentiates what is asked for and no weight, only once.
+    Once its parameters need no gradient, a step is one node of the autograd graph with the
+    same results. That node gives gradients of state and action, and no second derivatives.
     """
 
     def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
@@ -36,11 +36,11 @@ class ResidualPredictor(nn.Module):
         assert isinstance(final, nn.Linear)
         nn.init.zeros_(final.weight)
         nn.init.zeros_(final.bias)
-        self._planning = PlanningForm(_Frozen.of)
+        self._inference = InferenceCopy(_FrozenLayers.of)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """The next latent [..., D]."""
-        if (frozen := self._planning.of(self)) is not None:
+        """Returns the next latents [..., D]."""
+        if (frozen := self._inference.of(self)) is not None:
             following: Tensor = _FrozenStep.apply(state, action, frozen)  # type: ignore[no-untyped-call]
             return following
         hidden = self.enter(torch.cat([state, action], dim=-1))
@@ -51,7 +51,7 @@ class ResidualPredictor(nn.Module):
 
 
 class _Linear:
-    """Weights of a linear layer, [out, in], and their transpose in memory as it is read."""
+    """Holds the weights of a linear layer, [out, in], and their contiguous transpose."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self.weight, self.bias = layer.weight.detach(), layer.bias.detach()
@@ -64,14 +64,14 @@ class _Linear:
 
 
 class _LayerNorm:
-    """A layer norm and its derivative with respect to the input."""
+    """Computes a layer norm and its derivative with respect to the input."""
 
     def __init__(self, layer: nn.LayerNorm) -> None:
         self._shape, self._eps = list(layer.normalized_shape), layer.eps
         self._weight, self._bias = layer.weight.detach(), layer.bias.detach()
 
     def __call__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The norm, and the mean and inverse deviation that `backward` asks for."""
+        """Returns the norm, and the mean and inverse deviation that `backward` takes."""
         normed: tuple[Tensor, Tensor, Tensor] = torch.native_layer_norm(
             rows, self._shape, self._weight, self._bias, self._eps
         )
@@ -86,8 +86,8 @@ class _LayerNorm:
 
 
 @dataclass(frozen=True)
-class _Frozen:
-    """The layers of a predictor, their weights laid out for products of many rows."""
+class _FrozenLayers:
+    """Holds a predictor's layers, their weights laid out for products of many rows."""
 
     enter: _Linear
     enter_action: Tensor  # the columns of `enter.weight` that take the action
@@ -96,7 +96,7 @@ class _Frozen:
     leave: _Linear
 
     @classmethod
-    def of(cls, predictor: ResidualPredictor) -> _Frozen:
+    def of(cls, predictor: ResidualPredictor) -> _FrozenLayers:
         layers: list[Any] = [*predictor.blocks, predictor.leave]
         *blocks, leave = layers
         last, enter = _Linear(leave[2]), _Linear(predictor.enter)
@@ -110,10 +110,10 @@ class _Frozen:
 
 
 class _FrozenStep(torch.autograd.Function):
-    """`ResidualPredictor.forward` and its derivatives with respect to state and action."""
+    """Computes a predictor's step and its derivatives with respect to state and action."""
 
     @staticmethod
-    def forward(ctx: Any, state: Tensor, action: Tensor, frozen: _Frozen) -> Tensor:
+    def forward(ctx: Any, state: Tensor, action: Tensor, frozen: _FrozenLayers) -> Tensor:
         inputs = torch.cat([state, action], dim=-1)
         hidden = frozen.enter(inputs.reshape(-1, inputs.shape[-1]))
         tape = []

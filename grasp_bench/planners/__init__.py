@@ -1,12 +1,19 @@
 """Planners: one algorithm a file, its hyperparameters the fields of a frozen dataclass.
 
 Other packages add planners through the entry-point group `grasp_bench.planners`: a name
-that points to a frozen dataclass of the `grasp_bench.types.Planner` protocol.
+that points to a frozen dataclass of the `grasp_bench.core.types.Planner` protocol.
 """
 
-from grasp_bench.planners.baselines import Demo, Random, Zero
+from grasp_bench.planners.baselines import Demo, Random, ShuffledDemo, Zero
 from grasp_bench.planners.cem import CEM
-from grasp_bench.planners.configure import PLANNERS, make_planner, planner_config
+from grasp_bench.planners.configure import (
+    PLANNERS,
+    PlannerSpec,
+    hyperparameters,
+    make_planner,
+    planner_spec,
+    spec_of,
+)
 from grasp_bench.planners.gd import GD
 from grasp_bench.planners.gd_adam import GDAdam
 from grasp_bench.planners.grad_cem import GradCEM
@@ -30,8 +37,12 @@ __all__ = [
     "GraspPlus",
     "LatCo",
     "LatCoGN",
+    "PlannerSpec",
     "Random",
+    "ShuffledDemo",
     "Zero",
+    "hyperparameters",
     "make_planner",
-    "planner_config",
+    "planner_spec",
+    "spec_of",
 ]

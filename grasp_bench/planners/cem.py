@@ -1,4 +1,4 @@
-"""The cross-entropy method on actions, as DINO-WM uses it (arXiv 2411.04983)."""
+"""Plans by the cross-entropy method on actions, as DINO-WM does (arXiv 2411.04983)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import goal_cost
-from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners.objective import goal_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
 
 @dataclass(frozen=True)
-class CEM:
-    """Sample plans around a mean, keep the best, refit mean and deviation to them, repeat.
+class CEM(RestartingPlanner):
+    """Samples plans around a mean, keeps the best, refits mean and deviation to them, repeats.
 
     The first mean is zero in normalised units. Candidate k is the mean after k refits; it
     is also the first sample of the next population, which is where its cost comes from.
@@ -30,7 +31,6 @@ class CEM:
     """
 
     name: ClassVar[str] = "cem"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "samples": IntRange(32, 512),
         "elites": IntRange(4, 32),
@@ -44,17 +44,16 @@ class CEM:
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        check_elites(self, self.elites, self.samples)
+        super().__post_init__()
+        self.check_range("elites", 2, self.samples)  # one plan has no standard deviation
 
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per refit, without end."""
-        return restarts(lambda: self._run(problem, noise))
+    def _first(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """Returns the first mean and deviation [B, T, A]."""
+        mean = problem.start.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
+        return mean, torch.full_like(mean, self.sigma)
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        shape = (problem.batch, problem.steps, problem.model.action_dim)
-        mean = problem.start.new_zeros(shape)
-        deviation = problem.start.new_full(shape, self.sigma)
+        mean, deviation = self._first(problem)
         for iteration in range(self.iterations):
             previous = mean
             mean, deviation, cost = refitted(
@@ -72,7 +71,7 @@ def refitted(
     elites: int,
     noise: NoiseStreams,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One iteration: mean and deviation [B, T, A] after it, and the cost [B] of the old mean.
+    """Returns mean and deviation [B, T, A] after an iteration, and the cost [B] of the old mean.
 
     All B * N samples are rolled out together.
     """
@@ -83,7 +82,7 @@ def refitted(
 
 
 def sample(mean: Tensor, deviation: Tensor, samples: int, noise: NoiseStreams) -> Tensor:
-    """A population [B, N, T, A] of the Gaussian plans [B, T, A], the mean itself first."""
+    """Draws a population [B, N, T, A] of Gaussian plans [B, T, A], the mean itself first."""
     steps, action_dim = mean.shape[-2:]
     draws = noise.normal(samples, steps, action_dim, like=mean)
     draws[:, 0] = 0
@@ -91,7 +90,7 @@ def sample(mean: Tensor, deviation: Tensor, samples: int, noise: NoiseStreams) -
 
 
 def refit(population: Tensor, costs: Tensor, elites: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [B, T, A] of the plans of lowest cost.
+    """Returns mean and standard deviation [B, T, A] of the plans of lowest cost.
 
     Takes a population [B, N, T, A] and its costs [B, N].
     """
@@ -100,6 +99,6 @@ def refit(population: Tensor, costs: Tensor, elites: int) -> tuple[Tensor, Tenso
 
 
 def cheapest(population: Tensor, costs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The plans of lowest cost and their costs, of [B, N, T, A] and [B, N], cheapest first."""
+    """Returns the cheapest of plans [B, N, T, A] and of costs [B, N], the lowest cost first."""
     lowest, places = costs.topk(count, dim=1, largest=False)
     return population.take_along_dim(places[:, :, None, None], dim=1), lowest

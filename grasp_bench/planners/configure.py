@@ -1,14 +1,19 @@
-"""Planners by name, and their hyperparameters from and to plain values."""
+"""Finds planners by name, and reads their hyperparameters from and to plain values."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from grasp_bench.errors import UserError
-from grasp_bench.planners.baselines import Demo, Random, Zero
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.plugins import file_sha256, is_spec
+from grasp_bench.core.registry import Registry, did_you_mean
+from grasp_bench.core.types import Planner
+from grasp_bench.planners.baselines import Demo, Random, ShuffledDemo, Zero
 from grasp_bench.planners.cem import CEM
 from grasp_bench.planners.gd import GD
 from grasp_bench.planners.gd_adam import GDAdam
@@ -19,36 +24,121 @@ from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
 from grasp_bench.planners.latco_gn import LatCoGN
 from grasp_bench.planners.mppi import MPPI
-from grasp_bench.registry import Registry, did_you_mean
-from grasp_bench.types import Planner
 
 Setting = str | int | float | bool | None
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
-_BUILT_IN: tuple[type[Planner], ...] = (
-    *(CEM, GD, LatCo, GRASP),
-    *(GraspPlus, GDAdam, ICEM, MPPI, GradCEM, LatCoGN),
-    *(Zero, Random, Demo),
-)
-for _planner in _BUILT_IN:
-    PLANNERS.register(_planner.name)(_planner)
+_PAPER: tuple[type[Planner], ...] = (CEM, GD, LatCo, GRASP)
+_FURTHER: tuple[type[Planner], ...] = (GraspPlus, GDAdam, ICEM, MPPI, GradCEM, LatCoGN)
+_BOUNDS: tuple[type[Planner], ...] = (Zero, Random, ShuffledDemo, Demo)
+for _planner in _PAPER + _FURTHER + _BOUNDS:
+    PLANNERS.add(_planner.name, _planner)
 
 
-def make_planner(name: str, overrides: Mapping[str, Setting]) -> Planner:
-    """The planner of that name, its defaults replaced by `overrides`.
+@dataclass(frozen=True)
+class PlannerSpec:
+    """Describes a planner as data, from which any process builds the planner again.
 
-    Values may be typed or, as a command line gives them, strings.
+    Attributes:
+        source: what `make_planner` takes: a registered name, `file.py:Class` or `module:Class`.
+        name: the planner's own.
+        label: how results name it: the name, and what differs from the defaults.
+        hyperparameters: all of them, JSON.
+        hyperparameters_sha256: of that text.
+        file_sha256: of the file that defines the planner's class.
+        tuning_sha256: of the file of tuned hyperparameters it starts from, None for defaults.
+        tuning_budget: says what finding these took.
+    """
+
+    source: str
+    name: str
+    label: str
+    hyperparameters: str
+    hyperparameters_sha256: str
+    file_sha256: str | None
+    tuning_sha256: str | None = None
+    tuning_budget: str | None = None
+
+    def trial_key(self, task_id: str) -> str:
+        """Identifies a trial within a run folder."""
+        return f"{self.name}-{self.hyperparameters_sha256[:12]}-{task_id}"
+
+
+def planner_spec(source: str, overrides: Mapping[str, Setting]) -> PlannerSpec:
+    """Describes a planner with some hyperparameters set, checked.
 
     Raises:
         UserError: no such planner or hyperparameter, or a value of the wrong type or range.
     """
-    cls: Any = PLANNERS.get(name)
+    planner = make_planner(source, overrides)
+    if not is_spec(source) and planner.name != source:
+        raise UserError(f"planner '{source}' calls itself '{planner.name}': its name must be one")
+    taken = is_spec(source) and planner.name in PLANNERS.names()
+    if taken and PLANNERS.get(planner.name) is not type(planner):
+        raise UserError(
+            f"planner '{source}' calls itself '{planner.name}', as another planner does: results "
+            "could not tell them apart"
+        )
+    spec = spec_of(planner, source)
+    make_planner(source, json.loads(spec.hyperparameters))  # as a worker will
+    return spec
+
+
+def spec_of(planner: Planner, source: str) -> PlannerSpec:
+    """Describes a planner that `source` names.
+
+    Raises:
+        UserError: a hyperparameter is no number, text or truth value.
+    """
+    values = hyperparameters(planner)
+    for name, value in values.items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise UserError(
+                f"planner '{planner.name}': {name}={value} is no number, text or truth value, so "
+                "its trials could not be repeated"
+            )
+    defaults = {field.name: field.default for field in fields(cast(Any, planner))}
+    changed = ", ".join(f"{k}={v}" for k, v in sorted(values.items()) if v != defaults[k])
+    text = json.dumps(values, sort_keys=True)
+    return PlannerSpec(
+        source=source,
+        name=planner.name,
+        label=f"{planner.name}[{changed}]" if changed else planner.name,
+        hyperparameters=text,
+        hyperparameters_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        file_sha256=file_sha256(type(planner)),
+    )
+
+
+def make_planner(source: str, overrides: Mapping[str, Setting] | None = None) -> Planner:
+    """Builds the planner that `source` names, its defaults replaced by `overrides`.
+
+    Args:
+        source: a registered name, `file.py:Class` or `module:Class`.
+        overrides: typed values or, as a command line gives them, strings.
+
+    Raises:
+        UserError: no such planner or hyperparameter, or a value of the wrong type or range.
+    """
+    cls: Any = PLANNERS.get(source)
     if not (isinstance(cls, type) and is_dataclass(cls)):
-        raise UserError(f"planner '{name}' is not a dataclass, so it has no hyperparameters")
+        raise UserError(
+            f"planner '{source}' is not a dataclass, so it has no hyperparameters: "
+            "put @dataclass(frozen=True) above it"
+        )
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not name:
+        raise UserError(f"planner '{source}' has no name: expected name: ClassVar[str]")
+    if not callable(getattr(cls, "plan", None)):
+        raise UserError(f"planner '{name}' has no method plan(problem, noise)")
+    for field in fields(cls):
+        if field.init and field.default is MISSING and field.default_factory is MISSING:
+            raise UserError(f"planner '{name}': hyperparameter '{field.name}' has no default")
     known = [field.name for field in fields(cls) if field.init]
     hints = get_type_hints(cls)
     values: dict[str, Any] = {}
-    for key, value in overrides.items():
+    for key, value in (overrides or {}).items():
         if not known:
             raise UserError(f"planner '{name}' has no hyperparameters, so '{key}' cannot be set")
         if key not in known:
@@ -59,13 +149,13 @@ def make_planner(name: str, overrides: Mapping[str, Setting]) -> Planner:
     return cast(Planner, cls(**values))
 
 
-def planner_config(planner: Planner) -> dict[str, Any]:
-    """Every hyperparameter by name, ready for JSON; `make_planner` takes it back."""
+def hyperparameters(planner: Planner) -> dict[str, Any]:
+    """Returns every hyperparameter by name, ready for JSON; `make_planner` takes them back."""
     return asdict(cast(Any, planner))
 
 
 def _parsed(label: str, kind: Any, value: Setting) -> Setting:
-    """The value as the type `kind` of a dataclass field.
+    """Returns the value as the type `kind` of a dataclass field.
 
     That is bool, int, float, str or a Literal, or one of these or None, written `none`.
     """
@@ -78,21 +168,13 @@ def _parsed(label: str, kind: Any, value: Setting) -> Setting:
             choices = ", ".join(map(str, get_args(kind)))
             raise UserError(f"{label} must be one of {choices}, not '{value}'")
         return value
-    if kind is bool:
-        if isinstance(value, str) and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        if isinstance(value, bool):
-            return value
-        raise UserError(f"{label} must be true or false, not '{value}'")
-    if kind in (int, float) and not isinstance(value, bool):
-        whole = kind is int
-        if value is not None and not (whole and isinstance(value, float)):
-            try:
-                return int(value) if whole else float(value)
-            except ValueError:
-                pass
-        expected = "a whole number" if whole else "a number"
-        raise UserError(f"{label} must be {expected}, not '{value}'")
     if kind is str and isinstance(value, str):
         return value
-    raise UserError(f"{label} cannot be set to '{value}'")
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if kind in (int, float) and not isinstance(value, bool):
+            return cast(Setting, kind(str(value)))
+    except (KeyError, ValueError):
+        pass
+    raise UserError(f"{label} must be {_EXPECTED.get(kind, kind)}, not '{value}'")

@@ -1,4 +1,4 @@
-"""Gradient descent on actions through the serial rollout, as in DINO-WM (arXiv 2411.04983)."""
+"""Plans by gradient descent through the serial rollout, as DINO-WM does (arXiv 2411.04983)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from grasp_bench.objective import goal_gradient
-from grasp_bench.planners.adam import Adam
-from grasp_bench.planners.base import check_numbers, evaluated, restarts, snapshot
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.adam import Adam
+from grasp_bench.planners.objective import goal_gradient
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated, snapshot
 
 
 @dataclass(frozen=True)
-class GD:
-    """a ← a - lr ∇_a ‖s_T(a) - g‖² + action_noise ξ, with ξ ~ N(0, I).
+class GD(RestartingPlanner):
+    """Follows a ← a - lr ∇_a ‖s_T(a) - g‖² + action_noise ξ, with ξ ~ N(0, I).
 
     Candidate k is the plan after k steps. The rollout that yields the gradient of step
     k + 1 also yields its cost.
@@ -29,7 +30,6 @@ class GD:
     """
 
     name: ClassVar[str] = "gd"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "optimiser": Choice(("sgd", "adam")),
         "lr": FloatRange(0.02, 20.0),
@@ -43,13 +43,6 @@ class GD:
     action_noise: float = 0.003
     initial: Literal["normal", "zero"] = "normal"
     optimiser: Literal["sgd", "adam"] = "sgd"
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per step, without end."""
-        return restarts(lambda: self._run(problem, noise))
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         shape = (problem.steps, problem.model.action_dim)

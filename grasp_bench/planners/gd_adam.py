@@ -1,20 +1,21 @@
-"""Adam on actions through the serial rollout, the later public form of the GD baseline."""
+"""Plans by Adam through the serial rollout, the later public form of the GD baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from grasp_bench.planners.base import check_numbers
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.gd import GD
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner
 
 
 @dataclass(frozen=True)
-class GDAdam:
-    """`GD` whose steps are Adam's: of size `lr` at first, whatever the gradient's scale.
+class GDAdam(RestartingPlanner):
+    """Takes Adam's steps where `GD` takes plain ones: `lr` long at first, whatever the gradient.
 
     DINO-WM (arXiv 2411.04983) takes plain steps; a later public version of the baseline takes
     these, with lr 0.2 to 0.3 and 100 to 300 iterations.
@@ -27,7 +28,6 @@ class GDAdam:
     """
 
     name: ClassVar[str] = "gd-adam"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "lr": FloatRange(0.03, 1.0),
         "iterations": IntRange(30, 1000),
@@ -40,10 +40,5 @@ class GDAdam:
     action_noise: float = 0.003
     initial: Literal["normal", "zero"] = "normal"
 
-    def __post_init__(self) -> None:
-        check_numbers(self)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per step, without end."""
-        descent = GD(self.lr, self.iterations, self.action_noise, self.initial, optimiser="adam")
-        return descent.plan(problem, noise)
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        return GD(**asdict(self), optimiser="adam")._run(problem, noise)

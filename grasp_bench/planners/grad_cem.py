@@ -1,4 +1,4 @@
-"""CEM whose samples descend before they are judged (Bharadhwaj et al., L4DC 2020)."""
+"""Plans by CEM whose samples descend before they are judged (Bharadhwaj et al., L4DC 2020)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import goal_cost, goal_gradient
-from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts
-from grasp_bench.planners.cem import refit, sample
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners.cem import CEM, refit, sample
+from grasp_bench.planners.objective import goal_cost, goal_gradient
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import evaluated
 
 
 @dataclass(frozen=True)
-class GradCEM:
-    """Sample plans, move each down its gradient, refit mean and deviation to the best.
+class GradCEM(CEM):
+    """Samples plans, moves each down its gradient, refits mean and deviation to the best.
 
         a_n ~ N(μ, σ²),   then J times   a_n ← a_n - lr ∇ ‖s_T(a_n) - g‖²
         μ, σ ← mean and standard deviation of the K cheapest a_n
@@ -38,7 +39,6 @@ class GradCEM:
     """  # noqa: RUF002
 
     name: ClassVar[str] = "grad-cem"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "samples": IntRange(16, 256),
         "elites": IntRange(4, 16),
@@ -49,23 +49,11 @@ class GradCEM:
 
     samples: int = 64
     elites: int = 8
-    iterations: int = 30
-    sigma: float = 1.0
     gradient_steps: int = 2
     lr: float = 1.0
 
-    def __post_init__(self) -> None:
-        check_numbers(self)
-        check_elites(self, self.elites, self.samples)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per refit, without end."""
-        return restarts(lambda: self._run(problem, noise))
-
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        shape = (problem.batch, problem.steps, problem.model.action_dim)
-        mean = problem.start.new_zeros(shape)
-        deviation = problem.start.new_full(shape, self.sigma)
+        mean, deviation = self._first(problem)
         for iteration in range(self.iterations):
             population = sample(mean, deviation, self.samples, noise)
             costs = self._descend(problem, population)

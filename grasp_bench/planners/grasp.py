@@ -1,4 +1,4 @@
-"""GRASP, the Gradient RelAxed Stochastic Planner (arXiv 2602.00475)."""
+"""Plans by GRASP, the Gradient RelAxed Stochastic Planner (arXiv 2602.00475)."""
 
 from __future__ import annotations
 
@@ -9,37 +9,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import goal_gradient
-from grasp_bench.planners.adam import Adam
-from grasp_bench.planners.base import check_elites, check_numbers, evaluated, restarts, variable
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.adam import Adam
 from grasp_bench.planners.cem import refitted
+from grasp_bench.planners.objective import goal_gradient
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated, variable
 
 
 @dataclass(frozen=True)
-class Descent:
-    """The variables of one run, changed in place, and their optimisers.
-
-    Attributes:
-        states: [B, T - 1, *Z] virtual states s_1 .. s_{T-1}.
-        actions: [B, T, A].
-    """
-
-    states: Tensor
-    actions: Tensor
-    by_state: Adam
-    by_action: Adam
-
-    def reset(self) -> None:
-        """Lets the optimisers start afresh."""
-        self.by_state.reset()
-        self.by_action.reset()
-
-
-@dataclass(frozen=True)
-class GRASP:
-    """Noisy descent on virtual states and actions, all T transitions in one model call.
+class GRASP(RestartingPlanner):
+    """Descends noisily on virtual states and actions, all T transitions in one model call.
 
         L_dyn  = Σ_t ‖F(s̄_t, a_t) - s_{t+1}‖²        s̄: no gradient, s_0 and s_T = g fixed
         L_goal = Σ_t ‖F(s̄_t, a_t) - g‖²
@@ -83,7 +64,6 @@ class GRASP:
     """  # noqa: RUF002
 
     name: ClassVar[str] = "grasp"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "sync": Choice(("gd", "cem")),
         "sync_every": IntRange(5, 100),
@@ -114,81 +94,68 @@ class GRASP:
     yield_every: int = 10
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        check_elites(self, self.cem_elites, self.cem_samples)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate every `yield_every` iterations and after each sync, without end."""
-        return restarts(lambda: self._run(problem, noise))
+        super().__post_init__()
+        self.check_range("cem_elites", 2, self.cem_samples)  # one plan has no standard deviation
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        path = self.start(problem, noise)
+        path = states, actions = self.start(problem, noise)
         for iteration in range(1, self.iterations + 1):
             progress = (iteration - 1) % self.sync_every / max(self.sync_every - 1, 1)
             self.descend(problem, path, noise, progress)
             synced = self.sync != "none" and iteration % self.sync_every == 0
             if synced:
-                self._synchronise(problem, path.actions, noise)
-                path.reset()
+                self._synchronise(problem, actions.variable, noise)
+                states.reset()
+                actions.reset()
             if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
-                yield evaluated(problem, path.actions, iteration, path.states)
+                yield evaluated(problem, actions.variable, iteration, states.variable)
 
-    def start(self, problem: Problem, noise: NoiseStreams) -> Descent:
-        """The first states and actions of a run."""
+    def start(self, problem: Problem, noise: NoiseStreams) -> tuple[Adam, Adam]:
+        """Draws the first states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A] of a run."""
         states = straight_line(problem)
         states += self.initial_noise * noise.normal(*states.shape[1:], like=states)
         actions = states.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
-        return Descent(states, actions, Adam(states, self.state_lr), Adam(actions, self.action_lr))
+        return Adam(states, self.state_lr), Adam(actions, self.action_lr)
 
     def descend(
-        self, problem: Problem, path: Descent, noise: NoiseStreams, progress: float = 0.0
+        self, problem: Problem, path: tuple[Adam, Adam], noise: NoiseStreams, progress: float = 0.0
     ) -> None:
-        """One iteration, a share `progress` of the way through the sync phase."""
-        by_state, by_action = self.gradients(problem, path.states, path.actions, progress)
-        path.by_state.step(by_state)
-        path.by_action.step(by_action)
-        shaken = path.states if self.noise_on == "states" else path.actions
+        """Takes one step, a share `progress` of the way through the sync phase."""
+        states, actions = path
+        by_state, by_action = self.gradients(problem, states.variable, actions.variable, progress)
+        states.step(by_state)
+        actions.step(by_action)
+        shaken = (states if self.noise_on == "states" else actions).variable
         sigma = annealed(self.state_noise, self.final_noise, progress)
         shaken.add_(noise.normal(*shaken.shape[1:], like=shaken), alpha=sigma)
 
     def gradients(
         self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """∂L/∂s [B, T - 1, *Z] and ∂L/∂a [B, T, A] of every problem's own loss."""
+        """Returns ∂L/∂s [B, T - 1, *Z] and ∂L/∂a [B, T, A] of every problem's own loss."""
         with torch.enable_grad():
             path, plan = variable(states), variable(actions)
-            errors = self.errors(problem, path, plan)
-            weights = self._weights(errors, progress).expand_as(errors)
-            by_state, by_action = torch.autograd.grad(errors, (path, plan), weights)
+            loss = self.loss(problem, path, plan, progress).sum()
+            by_state, by_action = torch.autograd.grad(loss, (path, plan))
         return by_state, by_action
 
     def loss(
         self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
     ) -> Tensor:
-        """L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A].
+        """Returns L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A].
 
-        `progress` through the sync phase, 0 to 1, decides the goal weight.
-        """
-        errors = self.errors(problem, states, actions)
-        return (self._weights(errors, progress) * errors).sum(dim=0).sum(dim=1)
-
-    def errors(self, problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
-        """‖F(s_t, a_t) - s_{t+1}‖², [1, B, T], and with the dense goal term ‖F(s_t, a_t) - g‖² too.
-
-        The first dimension is then 2. All transitions are one call of the model, all
-        distances one as well.
+        `progress` through the sync phase, 0 to 1, decides the goal weight. All transitions are
+        one call of the model, all distances one as well.
         """
         start, goal = problem.start[:, None], problem.goal[:, None]
         inputs = states.detach() if self.stop_state_gradient else states
         reached = problem.model.step(torch.cat([start, inputs], dim=1), actions)
         successors = torch.cat([states, goal], dim=1)
-        targets = [successors, goal.expand_as(successors)] if self.dense_goal else [successors]
-        return problem.model.distance(reached, torch.stack(targets))
-
-    def _weights(self, errors: Tensor, progress: float) -> Tensor:
-        """What each kind of error counts in L, [1 or 2, 1, 1]."""
-        gamma = annealed(self.goal_weight, self.final_goal_weight, progress)
-        return errors.new_tensor([1.0, gamma][: len(errors)])[:, None, None]
+        if not self.dense_goal:
+            return problem.model.distance(reached, successors).sum(dim=1)
+        targets = torch.stack([successors, goal.expand_as(successors)])
+        defects, misses = problem.model.distance(reached, targets).sum(dim=2).unbind()
+        return defects + annealed(self.goal_weight, self.final_goal_weight, progress) * misses
 
     def _synchronise(self, problem: Problem, actions: Tensor, noise: NoiseStreams) -> None:
         """Lowers ‖s_T(a) - g‖² by changing the actions in place."""
@@ -207,12 +174,12 @@ class GRASP:
 
 
 def annealed(first: float, final: float | None, progress: float) -> float:
-    """The point a share `progress` of the way from `first` to `final`, if there is a way."""
+    """Returns the point a share `progress` of the way from `first` to `final`, if given."""
     return first if final is None else first + (final - first) * progress
 
 
 def straight_line(problem: Problem) -> Tensor:
-    """States s_t = (t/T) g + (1 - t/T) s_0 for t = 1 .. T - 1, [B, T - 1, *Z]."""
+    """Returns states s_t = (t/T) g + (1 - t/T) s_0 for t = 1 .. T - 1, [B, T - 1, *Z]."""
     share = torch.arange(1, problem.steps).to(problem.start) / problem.steps
     share = share.reshape(-1, *(1,) * len(problem.model.latent_shape))
     return problem.start[:, None].lerp(problem.goal[:, None], share)

@@ -1,56 +1,52 @@
-"""grasp-plus: plans proposed by a learned prior, branched, refined, and chosen by the model."""
+"""Plans by grasp-plus: a learned prior proposes, plans branch and descend, the model chooses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import goal_gradient
-from grasp_bench.planners.adam import Adam
-from grasp_bench.planners.base import check_elites, check_numbers, snapshot
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.adam import Adam
+from grasp_bench.planners.objective import goal_gradient
+from grasp_bench.planners.rollout import guided_rollout, rollout, spread
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
-from grasp_bench.rollout import guided_rollout, rollout, spread
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, snapshot
 
 # a_t [B, n, A] for t and the s_t [B, n, *Z] of the first n plans.
 Chooser = Callable[[int, Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Population:
-    """Plans [B, N, T, A], the states s_0 .. s_{T-1} they visit, [B, N, T, *Z], costs [B, N]."""
+class Population(NamedTuple):
+    """Holds plans [B, N, T, A], the s_0 .. s_{T-1} [B, N, T, *Z] they visit, costs [B, N]."""
 
     plans: Tensor
     states: Tensor
     costs: Tensor
 
     def cheapest(self, number: int) -> Population:
-        """The plans of lowest cost, cheapest first."""
+        """Returns the plans of lowest cost, cheapest first."""
         _, places = self.costs.topk(min(number, self.costs.shape[1]), largest=False)
         return self.members(places)
 
     def members(self, places: Tensor) -> Population:
-        """The plans at places [B, n]."""
+        """Returns the plans at places [B, n]."""
         problems = torch.arange(len(places), device=places.device)[:, None]
-        return Population(*(part[problems, places] for part in self._parts()))
+        return Population(*(part[problems, places] for part in self))
 
     def joined(self, other: Population) -> Population:
-        """These plans and then the others."""
-        pairs = zip(self._parts(), other._parts(), strict=True)
-        return Population(*(torch.cat(pair, dim=1) for pair in pairs))
-
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.plans, self.states, self.costs
+        """Returns these plans and then the others."""
+        return Population(*(torch.cat(pair, dim=1) for pair in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
-class GraspPlus:
-    """A population that π proposes, that branches along its own rollouts, and that descends.
+class GraspPlus(RestartingPlanner):
+    """Searches with plans that π proposes, that branch along their own rollouts and descend.
 
         propose:  a_t ~ π(· | s_t, g, T - t),  s_{t+1} = F(s_t, a_t),  t = 0 .. T - 1,
                   N_0 plans, then 2 N_0, 4 N_0 .. up to N
@@ -81,7 +77,6 @@ class GraspPlus:
     """  # noqa: RUF002
 
     name: ClassVar[str] = "grasp-plus"
-    reference: ClassVar[Reference] = "none"
     uses_prior: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "samples": IntRange(16, 256),
@@ -103,11 +98,11 @@ class GraspPlus:
     use_prior: bool = True
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        check_elites(self, self.elites, self.samples)
+        super().__post_init__()
+        self.check_range("elites", 2, self.samples)
 
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per population and per refinement, without end."""
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """Yields one candidate per population and per refinement, without end."""
         sizes = self._sizes()
         population = self._proposed(problem, noise, sizes[0])
         for iteration in count(1):
@@ -122,14 +117,14 @@ class GraspPlus:
                 population = elites.joined(self._branched(problem, noise, elites))
 
     def _sizes(self) -> list[int]:
-        """How many plans are proposed before any branches: N_0, 2 N_0, 4 N_0 .. N."""
+        """Returns how many plans are proposed before any branches: N_0, 2 N_0, 4 N_0 .. N."""
         sizes = [min(self.first_samples, self.samples)]
         while sizes[-1] < self.samples:
             sizes.append(min(2 * sizes[-1], self.samples))
         return sizes
 
     def _proposed(self, problem: Problem, noise: NoiseStreams, size: int) -> Population:
-        """So many whole plans."""
+        """Proposes so many whole plans."""
         steps, width = problem.steps, problem.model.action_dim
         states = spread(problem.model, problem.start, torch.Size((problem.batch, size, steps)))
         plans = problem.start.new_zeros(problem.batch, size, steps, width)
@@ -137,7 +132,7 @@ class GraspPlus:
         return self._guided(problem, plans, states, [0] * size, choose)
 
     def _branched(self, problem: Problem, noise: NoiseStreams, elites: Population) -> Population:
-        """N plans that follow random elites for a while."""
+        """Returns N plans that follow random elites for a while."""
         if not self.branching:
             return self._proposed(problem, noise, self.samples)
         fresh = self._chooser(problem, noise, self.samples)
@@ -160,13 +155,13 @@ class GraspPlus:
     def _guided(
         self, problem: Problem, plans: Tensor, states: Tensor, leaves: list[int], choose: Chooser
     ) -> Population:
-        """Plans that follow given ones until they leave them, and choose from there on."""
+        """Rolls out plans that follow given ones until they leave them, then choose."""
         plans, states, ends = guided_rollout(problem.model, plans, states, leaves, choose)
         goal = spread(problem.model, problem.goal, plans.shape[:2])
         return Population(plans, states, problem.model.distance(ends, goal))
 
     def _chooser(self, problem: Problem, noise: NoiseStreams, size: int) -> Chooser:
-        """Actions of the prior or standard normal."""
+        """Returns what chooses actions: the prior, or standard normal draws."""
         prior, steps = problem.prior if self.use_prior else None, problem.steps
         width = problem.model.action_dim if prior is None else prior.draws
         draws = noise.normal(size, steps, width, like=problem.goal)
@@ -182,7 +177,7 @@ class GraspPlus:
         )
 
     def _refined(self, problem: Problem, elites: Population) -> Population:
-        """Every elite after J steps where that is cheaper."""
+        """Takes J steps from every elite, and keeps those that make it cheaper."""
         plans = snapshot(elites.plans)
         adam = Adam(plans, self.refine_lr)
         for _ in range(self.refine_steps):

@@ -1,4 +1,4 @@
-"""iCEM, the improved cross-entropy method (Pinneri et al., CoRL 2020, arXiv 2008.06389)."""
+"""Plans by iCEM, the improved cross-entropy method (Pinneri et al., arXiv 2008.06389)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from grasp_bench.objective import goal_cost
-from grasp_bench.planners.base import check_elites, check_numbers, check_range, restarts
-from grasp_bench.planners.cem import cheapest
-from grasp_bench.planners.colour import coloured_noise
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.coloured_noise import coloured_noise
+from grasp_bench.planners.cem import CEM, cheapest
+from grasp_bench.planners.objective import goal_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
 
 
 @dataclass(frozen=True)
-class ICEM:
-    """CEM with coloured noise, elites that live on, shrinking populations and momentum.
+class ICEM(CEM):
+    """Runs CEM with coloured noise, elites that live on, shrinking populations and momentum.
 
         plans_i = μ + σ ⊙ ε,  ε coloured over time: power spectral density ∝ 1/f^β
         N_i = max(N γ^-i, 2 K) new plans in iteration i = 0, 1, …
@@ -42,7 +41,6 @@ class ICEM:
     """  # noqa: RUF002
 
     name: ClassVar[str] = "icem"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "samples": IntRange(32, 512),
         "elites": IntRange(4, 32),
@@ -51,33 +49,26 @@ class ICEM:
         "colour": FloatRange(0.0, 4.0, log=False),
     }
 
-    samples: int = 300
-    elites: int = 30
-    iterations: int = 30
-    sigma: float = 1.0
     colour: float = 2.0
     decay: float = 1.25
     momentum: float = 0.1
     kept: float = 0.3
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        check_elites(self, self.elites, self.samples)
-        check_range(self, "decay", low=1.0)
-        check_range(self, "momentum", high=1.0)
-        check_range(self, "kept", high=1.0)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per refit, without end."""
-        return restarts(lambda: self._run(problem, noise))
+        super().__post_init__()
+        self.check_range("decay", low=1.0)
+        self.check_range("momentum", high=1.0)
+        self.check_range("kept", high=1.0)
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        shape = (problem.batch, problem.steps, problem.model.action_dim)
-        mean = problem.start.new_zeros(shape)
-        deviation = problem.start.new_full(shape, self.sigma)
-        plans, costs = mean.new_zeros(problem.batch, 0, *shape[1:]), mean.new_zeros(shape[0], 0)
+        mean, deviation = self._first(problem)
+        plans, costs = mean[:, None][:, :0], mean.new_zeros(problem.batch, 0)
         for iteration in range(self.iterations):
-            fresh = self._sample(iteration, mean, deviation, noise)
+            count = max(int(self.samples / self.decay**iteration), 2 * self.elites)
+            draws = coloured_noise(noise, self.colour, count, *mean.shape[1:], like=mean)
+            if iteration == self.iterations - 1:
+                draws[:, 0] = 0
+            fresh = mean[:, None] + deviation[:, None] * draws
             with torch.no_grad():
                 fresh_costs = goal_cost(problem, fresh)
             plans, costs = torch.cat([fresh, plans], dim=1), torch.cat([fresh_costs, costs], dim=1)
@@ -87,13 +78,3 @@ class ICEM:
             yield Candidate(plans[:, 0], costs[:, 0], iteration + 1)
             survivors = int(self.kept * self.elites)
             plans, costs = plans[:, :survivors], costs[:, :survivors]
-
-    def _sample(
-        self, iteration: int, mean: Tensor, deviation: Tensor, noise: NoiseStreams
-    ) -> Tensor:
-        """New plans [B, N_i, T, A]; in the last iteration the mean is the first of them."""
-        count = max(int(self.samples / self.decay**iteration), 2 * self.elites)
-        draws = coloured_noise(noise, self.colour, count, *mean.shape[1:], like=mean)
-        if iteration == self.iterations - 1:
-            draws[:, 0] = 0
-        return mean[:, None] + deviation[:, None] * draws

@@ -1,4 +1,4 @@
-"""Direct collocation in the latent space, after LatCo (Rybkin et al., ICML 2021)."""
+"""Plans by direct collocation in the latent space, after LatCo (Rybkin et al., ICML 2021)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grasp_bench.objective import dynamics_defect
-from grasp_bench.planners.adam import Adam
-from grasp_bench.planners.base import check_numbers, evaluated, restarts, variable
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.adam import Adam
+from grasp_bench.planners.objective import dynamics_defect
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated, variable
 
 
 @dataclass(frozen=True)
-class LatCo:
-    """Descent on states and actions, ascent on the multipliers of the dynamics.
+class LatCo(RestartingPlanner):
+    """Descends on states and actions, and ascends on the multipliers of the dynamics.
 
         v_t = ‖F(s_t, a_t) - s_{t+1}‖²
         L   = ‖s_T - g‖² + Σ_t λ_t v_t
@@ -38,7 +39,6 @@ class LatCo:
     """
 
     name: ClassVar[str] = "latco"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "lr": FloatRange(0.01, 0.3),
         "iterations": IntRange(50, 1000),
@@ -50,13 +50,6 @@ class LatCo:
     iterations: int = 200
     initial_multiplier: float = 1.0
     yield_every: int = 10
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate every `yield_every` iterations, without end."""
-        return restarts(lambda: self._run(problem, noise))
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         model, steps = problem.model, problem.steps
@@ -78,7 +71,7 @@ class LatCo:
 
 
 def collocation(problem: Problem, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Goal cost ‖s_T - g‖² [B] and violations v_t [B, T] of a path s_1 .. s_T [B, T, *Z]."""
+    """Returns ‖s_T - g‖² [B] and the violations v_t [B, T] of a path s_1 .. s_T [B, T, *Z]."""
     model = problem.model
     origins = torch.cat([problem.start[:, None], states[:, :-1]], dim=1)
     violation = dynamics_defect(model, origins, actions, states)

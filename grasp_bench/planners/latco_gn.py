@@ -1,4 +1,4 @@
-"""LatCo as published: Gauss-Newton on a path and dual ascent (Rybkin et al., ICML 2021)."""
+"""Plans by LatCo as published: Gauss-Newton and dual ascent (Rybkin et al., ICML 2021)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from grasp_bench.planners.base import check_numbers, evaluated, restarts
-from grasp_bench.planners.path_least_squares import linearised, metric_weights
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.planners._numerics.path_least_squares import linearised, metric_weights
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
 DUAL_RATE, DUAL_SHARE, TOLERATED = 0.1, 0.1, 1e-4  # of the multiplier rule, as published
 
 
 @dataclass(frozen=True)
-class LatCoGN:
-    """Least squares over states and actions at once, multipliers that follow the violations.
+class LatCoGN(RestartingPlanner):
+    """Solves least squares over states and actions; its multipliers follow the violations.
 
         v_t = ‖F(s_t, a_t) - s_{t+1}‖²,   u_t = ‖max(|a_t| - a_max, 0)‖²
         L   = ‖s_T - g‖² + Σ_t λ_t v_t + Σ_t κ_t u_t = ‖r(x)‖²,   x = (a_0, s_1, …, s_T)
@@ -48,7 +49,6 @@ class LatCoGN:
     """
 
     name: ClassVar[str] = "latco-gn"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "iterations": IntRange(5, 200),
         "damping": FloatRange(1e-5, 0.1),
@@ -62,15 +62,8 @@ class LatCoGN:
     initial_multiplier: float = 1.0
     yield_every: int = 1
 
-    def __post_init__(self) -> None:
-        check_numbers(self)
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate every `yield_every` iterations, without end."""
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         weights = metric_weights(problem)
-        return restarts(lambda: self._run(problem, noise, weights))
-
-    def _run(self, problem: Problem, noise: NoiseStreams, weights: Tensor) -> Iterator[Candidate]:
         latent = problem.model.latent_shape
         states = noise.normal(problem.steps, *latent, like=problem.start)
         actions = noise.normal(problem.steps, problem.model.action_dim, like=problem.start)
@@ -86,6 +79,6 @@ class LatCoGN:
 
 
 def ascended(multipliers: Tensor, violations: Tensor) -> Tensor:
-    """λ + 0.1 λ log10((v + 0.1 ε) / ε): grows where v exceeds 0.9 ε and shrinks below."""
+    """Returns λ + 0.1 λ log10((v + 0.1 ε) / ε): grows where v > 0.9 ε and shrinks below."""
     excess = (violations + DUAL_SHARE * TOLERATED) / TOLERATED
     return multipliers * (1 + DUAL_RATE * excess.log10())

@@ -1,4 +1,4 @@
-"""Model predictive path integral control (Williams et al., ICRA 2017), planning open loop."""
+"""Plans by model predictive path integral control, open loop (Williams et al., ICRA 2017)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grasp_bench.errors import UserError
-from grasp_bench.objective import goal_cost
-from grasp_bench.planners.base import check_numbers, check_range, evaluated, restarts
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.cem import sample
+from grasp_bench.planners.objective import goal_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
-from grasp_bench.types import Candidate, NoiseStreams, Problem, Reference
+from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
 
 @dataclass(frozen=True)
-class MPPI:
-    """The mean over all sampled plans, weighted by how cheap they are.
+class MPPI(RestartingPlanner):
+    """Moves to the mean over all sampled plans, weighted by how cheap they are.
 
         ε_n ~ N(0, σ² I),   S_n = ‖s_T(u + ε_n) - g‖²
         w_n ∝ exp(-(S_n - min S) / λ),   u ← u + Σ_n w_n ε_n
@@ -40,7 +41,6 @@ class MPPI:
     """  # noqa: RUF002
 
     name: ClassVar[str] = "mppi"
-    reference: ClassVar[Reference] = "none"
     search_space: ClassVar[SearchSpace] = {
         "samples": IntRange(32, 512),
         "iterations": IntRange(20, 300),
@@ -56,14 +56,10 @@ class MPPI:
     temperature: float = 0.01
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        check_range(self, "decay", high=1.0)
+        super().__post_init__()
+        self.check_range("decay", high=1.0)
         if self.temperature == 0:
             raise UserError("mppi: temperature must be greater than 0")
-
-    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        """One candidate per update, without end."""
-        return restarts(lambda: self._run(problem, noise))
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         plan = problem.start.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
@@ -78,6 +74,6 @@ class MPPI:
 
 
 def weighted_mean(population: Tensor, costs: Tensor, temperature: float) -> Tensor:
-    """Plans [B, T, A]: the mean of [B, N, T, A] with weights softmax(-costs [B, N] / λ)."""
+    """Returns the mean [B, T, A] of [B, N, T, A] with weights softmax(-costs [B, N] / λ)."""
     weights = torch.softmax(-costs / temperature, dim=1)
     return (weights[:, :, None, None] * population).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Where settings of a planner are looked for, declared beside its hyperparameters.
+"""Declares where hyperparameters of a planner are looked for.
 
 A planner that can be tuned has `search_space: ClassVar[SearchSpace]`: some of its fields, each
 with its range. Every point of it must be a valid planner, and the defaults lie within.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class IntRange:
-    """Whole numbers from `low` to `high`, both included; by default on a logarithmic scale."""
+    """Holds whole numbers from `low` to `high`, both included, by default on a log scale."""
 
     low: int
     high: int
@@ -24,7 +24,7 @@ class IntRange:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Numbers from `low` to `high`, both included; by default on a logarithmic scale."""
+    """Holds numbers from `low` to `high`, both included, by default on a log scale."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class FloatRange:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, in no order."""
+    """Holds values in no order, of which one is chosen."""
 
     values: tuple[str | int | float | bool, ...]
 

@@ -1,1 +1,1 @@
-"""Demonstrations to dataset to world model to checkpoint, one stage a file."""
+"""Training: demonstrations to world model to checkpoint, one kind of model a folder."""

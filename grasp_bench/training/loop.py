@@ -1,9 +1,9 @@
-"""The training loop all stages share: resumable to the step, a checkpoint a minute."""
+"""The training loop of all stages: it saves its state every minute and resumes at that step."""
 
 from __future__ import annotations
 
+import io
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,25 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from grasp_bench.errors import UserError
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.files import write_atomically
 
 SAVE_SECONDS = 60.0
-CURVE_POINTS = 200
+_CURVE_POINTS = 200
 
-# One call per optimiser step: the step's generator in, the loss and its parts out.
+# Called once per optimiser step with the step's generator; returns the loss and its parts.
 LossFunction = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]
 Report = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast a stage learns.
+    """Holds how long and how fast a stage learns.
 
     Attributes:
         steps: optimiser steps.
         batch: examples a step.
-        learning_rate: peak, reached after `warmup` steps, then a cosine to zero.
+        learning_rate: the peak, reached after `warmup` steps; then a cosine falls to zero.
         weight_decay: of AdamW.
         warmup: steps.
         average: decay of the exponential moving average of the weights; 0 for none.
@@ -47,7 +48,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a stage leaves behind: seconds of training and its curve of losses."""
+    """Holds what a stage leaves behind: seconds of training and its curve of losses."""
 
     seconds: float
     curve: list[dict[str, float]]
@@ -61,10 +62,18 @@ def train(
     seed: int,
     report: Report = lambda step, steps, parts: None,
 ) -> Trained:
-    """Train `module` in place; after an interruption the same call goes on where it was.
+    """Trains `module` in place; after an interruption the same call continues.
 
-    The random numbers of a step come from (seed, step) alone, so a resumed run draws what
-    an uninterrupted one would.
+    The random numbers of a step depend on (seed, step) alone, so that a resumed run equals an
+    uninterrupted one bit for bit.
+
+    Args:
+        module: the part that learns.
+        loss_function: called with a generator at every step.
+        schedule: how long and how fast it learns.
+        state_file: where the state is kept.
+        seed: of all random numbers.
+        report: called `_CURVE_POINTS` times with step, steps and losses.
 
     Raises:
         UserError: `state_file` belongs to a run with another schedule.
@@ -72,10 +81,11 @@ def train(
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    average = None
+    learned: dict[str, Any] = {"module": module, "optimiser": optimiser}
     if schedule.average > 0:
         update = get_ema_multi_avg_fn(schedule.average)  # type: ignore[no-untyped-call]
-        average = AveragedModel(module, multi_avg_fn=update)
+        learned["average"] = AveragedModel(module, multi_avg_fn=update)
+    average = learned.get("average")
     begin, seconds, curve = 0, 0.0, list[dict[str, float]]()
     if state_file.exists():
         saved = _read_state(state_file)
@@ -84,31 +94,20 @@ def train(
                 f"{state_file} was written with other settings: finish it with those, "
                 "or train into another folder"
             )
-        module.load_state_dict(saved["module"])
-        optimiser.load_state_dict(saved["optimiser"])
-        if average is not None:
-            average.load_state_dict(saved["average"])
+        for name, part in learned.items():
+            part.load_state_dict(saved[name])
         begin, seconds, curve = saved["step"], saved["seconds"], saved["curve"]
 
     def save(step: int) -> None:
-        temporary = state_file.with_suffix(".tmp")
-        torch.save(
-            {
-                "schedule": repr((schedule, seed)),
-                "module": module.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "average": None if average is None else average.state_dict(),
-                "step": step,
-                "seconds": seconds,
-                "curve": curve,
-            },
-            temporary,
-        )
-        os.replace(temporary, state_file)
+        state = {name: part.state_dict() for name, part in learned.items()}
+        state |= {"schedule": repr((schedule, seed)), "step": step}
+        content = io.BytesIO()
+        torch.save(state | {"seconds": seconds, "curve": curve}, content)
+        write_atomically(state_file, content.getvalue())
 
     module.train()
     generator = torch.Generator()
-    every = max(1, schedule.steps // CURVE_POINTS)
+    every = max(1, schedule.steps // _CURVE_POINTS)
     last_save = last_tick = time.monotonic()
     for step in range(begin, schedule.steps):
         rate = _learning_rate(schedule, step)

@@ -1,1 +1,1 @@
-"""Settings of planners: looked for on the tuning tasks, kept as data, found by the model."""
+"""Looks for settings of planners on the tuning tasks, keeps them as data, finds them."""

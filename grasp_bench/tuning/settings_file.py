@@ -1,4 +1,4 @@
-"""Tuned settings as data: `settings/NAME.json` beside the checkpoint they were tuned on."""
+"""Reads and writes tuned settings: `settings/NAME.json` beside their checkpoint."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from grasp_bench.errors import UserError
-from grasp_bench.models.checkpoint import CHECKPOINT_FOLDERS, PLUGIN_MODELS, find_checkpoint
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.files import write_atomically
+from grasp_bench.models.checkpoint import CHECKPOINT_FOLDERS, find_checkpoint, is_plugin
 from grasp_bench.planners.configure import Setting
-from grasp_bench.results import write_atomically
-from grasp_bench.settings import ClockKind
+from grasp_bench.trial.protocol import ClockKind
 
 FOLDER = "settings"
 VERSION = 1
@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class TuningBudget:
-    """What every planner had at every horizon.
+    """Says what every planner had at every horizon.
 
     Attributes:
         settings: that were tried, the default included.
@@ -40,7 +40,7 @@ class TuningBudget:
 
 @dataclass(frozen=True)
 class TunedCell:
-    """The best settings of a planner at a horizon.
+    """Holds the best settings of a planner at a horizon.
 
     Attributes:
         settings: the hyperparameters that are not the defaults.
@@ -54,10 +54,14 @@ class TunedCell:
     default_par2: float | None
     default_success: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.settings, Mapping):
+            raise TypeError(f"'settings' must be hyperparameters by name, not {self.settings}")
+
 
 @dataclass(frozen=True)
 class TunedSettings:
-    """Settings of a world model's planners.
+    """Holds the settings of a world model's planners.
 
     Attributes:
         model: its name.
@@ -74,14 +78,14 @@ class TunedSettings:
     planners: Mapping[str, Mapping[int, TunedCell]]
 
     def nearest(self, planner: str, horizon: int) -> TunedCell | None:
-        """The settings at the nearest tuned horizon, the longer of two; None for no planner."""
+        """Returns the settings at the nearest tuned horizon, the longer of two, if any."""
         cells = self.planners.get(planner)
         if not cells:
             return None
         return cells[min(cells, key=lambda tuned: (abs(tuned - horizon), -tuned))]
 
     def described(self) -> str:
-        """The budget as a phrase."""
+        """Says in a phrase what finding the settings took."""
         horizons = sorted({horizon for cells in self.planners.values() for horizon in cells})
         unit = "planner seconds" if self.tuning.clock == "wall" else "candidates"
         return (
@@ -93,7 +97,7 @@ class TunedSettings:
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """Tuned settings as they were read.
+    """Holds tuned settings as they were read.
 
     Attributes:
         path: of the file.
@@ -106,34 +110,29 @@ class SettingsFile:
     content: TunedSettings
 
     def fits(self, model_sha256: str) -> bool:
-        """Whether the settings were tuned on these weights."""
+        """Tells whether the settings were tuned on these weights."""
         return self.content.model_sha256 == model_sha256
 
 
-def _settings_path(model: str) -> Path | None:
-    if model in PLUGIN_MODELS.names():
-        candidates = [folder / FOLDER / f"{model}.json" for folder in CHECKPOINT_FOLDERS]
-    else:
-        checkpoint = find_checkpoint(model)
-        candidates = [checkpoint.parent / FOLDER / f"{checkpoint.stem}.json"]
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def find_settings(model: str) -> SettingsFile | None:
-    """The file of a model's tuned settings, whatever weights they are of; None if there is none.
+    """Reads a model's tuned settings, whatever weights they are of; None if there are none.
 
     Args:
         model: name or path of a checkpoint, or name of an installed package's model.
 
     Raises:
-        UserError: it cannot be read, or is malformed.
+        UserError: the file cannot be read, or is malformed.
     """
-    path = _settings_path(model)
-    return None if path is None else read_settings(path)
+    if is_plugin(model):
+        candidates = [folder / FOLDER / f"{model}.json" for folder in CHECKPOINT_FOLDERS]
+    else:
+        checkpoint = find_checkpoint(model)
+        candidates = [checkpoint.parent / FOLDER / f"{checkpoint.stem}.json"]
+    return next((read_settings(path) for path in candidates if path.is_file()), None)
 
 
 def read_settings(path: Path) -> SettingsFile:
-    """The tuned settings in a file.
+    """Reads the tuned settings in a file.
 
     Raises:
         UserError: it cannot be read, is malformed, or of another version.
@@ -150,7 +149,7 @@ def read_settings(path: Path) -> SettingsFile:
 
 
 def write_settings(path: Path, content: TunedSettings) -> None:
-    """Write the file: the whole of it or nothing."""
+    """Writes the file: the whole of it or nothing."""
     data = {"settings_version": VERSION, **asdict(content)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
@@ -158,15 +157,8 @@ def write_settings(path: Path, content: TunedSettings) -> None:
 
 def _parsed(content: dict[str, Any]) -> TunedSettings:
     planners = {
-        name: {int(horizon): _cell(cell) for horizon, cell in cells.items()}
+        name: {int(horizon): TunedCell(**cell) for horizon, cell in cells.items()}
         for name, cells in content.pop("planners").items()
     }
     tuning = TuningBudget(**content.pop("tuning"))
     return TunedSettings(planners=planners, tuning=tuning, **content)
-
-
-def _cell(values: dict[str, Any]) -> TunedCell:
-    cell = TunedCell(**values)
-    if not isinstance(cast(object, cell.settings), dict):
-        raise ValueError(f"'settings' must be hyperparameters by name, not {cell.settings}")
-    return cell

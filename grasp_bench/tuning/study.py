@@ -1,4 +1,4 @@
-"""One Optuna study per planner and horizon: what was asked, and what came of it."""
+"""Keeps one Optuna study per planner and horizon: what was asked, and what came of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from grasp_bench.errors import UserError
-from grasp_bench.planners import PLANNERS, make_planner, planner_config
+from grasp_bench.core.errors import UserError
+from grasp_bench.planners import PLANNERS, hyperparameters, make_planner
 from grasp_bench.planners.configure import Setting
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 
@@ -25,7 +25,7 @@ SIGNIFICANT_DIGITS = 3
 
 @dataclass(frozen=True)
 class Tried:
-    """A setting and its result.
+    """Holds a setting and its result.
 
     Attributes:
         settings: the hyperparameters that are not the defaults.
@@ -43,7 +43,7 @@ class Tried:
 
 
 def search_space(planner: str) -> SearchSpace:
-    """Where settings of a planner are looked for.
+    """Returns where settings of a planner are looked for.
 
     Raises:
         UserError: no such planner, it declares no search space, or one without its defaults.
@@ -51,7 +51,7 @@ def search_space(planner: str) -> SearchSpace:
     space: SearchSpace = getattr(PLANNERS.get(planner), "search_space", {})
     if not space:
         raise UserError(f"planner '{planner}' declares no search_space, so it cannot be tuned")
-    defaults = planner_config(make_planner(planner, {}))
+    defaults = hyperparameters(make_planner(planner, {}))
     for name, where in space.items():
         if name not in defaults:
             raise UserError(f"planner '{planner}' has no '{name}', which its search_space names")
@@ -64,12 +64,12 @@ def search_space(planner: str) -> SearchSpace:
 
 
 def tunable_planners() -> list[str]:
-    """The planners that declare a search space, built-in ones first."""
+    """Names the planners that declare a search space, built-in ones first."""
     return [name for name in PLANNERS.names() if getattr(PLANNERS.get(name), "search_space", {})]
 
 
 def open_storage(folder: Path) -> BaseStorage:
-    """The studies of a run folder that nobody else has open, in one journal.
+    """Opens the studies of a run folder that nobody else has open, in one journal.
 
     Raises:
         UserError: Optuna is not installed.
@@ -82,7 +82,11 @@ def open_storage(folder: Path) -> BaseStorage:
         raise UserError("tuning needs Optuna: pip install 'grasp-bench[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDIES_FILE
-    _drop_half_a_line(path)
+    if path.exists():
+        data = path.read_bytes()
+        with path.open("ab") as journal:
+            # A process that dies while it writes leaves half a line.
+            journal.truncate(data.rfind(b"\n") + 1)
     return JournalStorage(JournalFileBackend(str(path), cast(Any, _Unlocked())))
 
 
@@ -96,16 +100,8 @@ class _Unlocked:
         pass
 
 
-def _drop_half_a_line(path: Path) -> None:
-    """What a process leaves that dies while it writes."""
-    if path.exists():
-        data = path.read_bytes()
-        with path.open("ab") as journal:
-            journal.truncate(data.rfind(b"\n") + 1)
-
-
 class PlannerStudy:
-    """Settings of one planner at one horizon, tried one after another.
+    """Tries settings of one planner at one horizon, one after another.
 
     The first is the default, the second the one in use if that is another, the rest are
     TPE's (Bergstra et al., NeurIPS 2011). Each draw's seed is of the planner, the horizon
@@ -137,34 +133,27 @@ class PlannerStudy:
 
         self.planner, self.horizon = planner, horizon
         self._space = search_space(planner)
-        self._defaults = planner_config(make_planner(planner, {}))
+        self._defaults = hyperparameters(make_planner(planner, {}))
         self._seed = seed
         self._asked: Trial | None = None
         name = f"{planner}-h{horizon}"
         self._study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
         self._agree({"tasks": tasks, "search_space": repr(dict(self._space))})
         if not self.tried():
-            for settings in ({}, in_use):
-                self._enqueue(settings)
+            self._enqueue({})
+            self._enqueue(in_use)
 
     def tried(self) -> list[Tried]:
-        """What is finished, in the order it was asked."""
+        """Returns what is finished, in the order it was asked."""
         import optuna
 
-        finished = self._study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
         return [
-            Tried(
-                self._settings(trial.params),
-                float(trial.value),
-                trial.user_attrs["success"],
-                trial.user_attrs.get("cost", math.inf),
-            )
-            for trial in finished
-            if trial.value is not None
+            Tried(self._settings(t.params), t.values[0], **{"cost": math.inf, **t.user_attrs})
+            for t in self._study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
         ]
 
     def ask(self) -> dict[str, Setting]:
-        """The next setting, as what differs from the defaults; the same until it is told."""
+        """Returns what the next setting changes of the defaults; the same until it is told."""
         import optuna
 
         study = self._study
@@ -176,7 +165,7 @@ class PlannerStudy:
         return self._settings({name: self._suggested(self._asked, name) for name in self._space})
 
     def tell(self, par2: float, success: float, cost: float) -> None:
-        """What came of the setting that was asked for."""
+        """Records what came of the setting that was asked for."""
         if self._asked is None:
             raise ValueError("nothing was asked")
         self._asked.set_user_attr("success", success)
@@ -211,12 +200,10 @@ class PlannerStudy:
         return trial.suggest_categorical(name, where.values)
 
     def _settings(self, point: Mapping[str, Any]) -> dict[str, Setting]:
-        rounded = {name: self._rounded(name, value) for name, value in point.items()}
-        return {name: value for name, value in rounded.items() if value != self._defaults[name]}
-
-    def _rounded(self, name: str, value: Setting) -> Setting:
-        where = self._space[name]
-        if not isinstance(where, FloatRange) or value == self._defaults[name]:
-            return value
-        short = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-        return min(max(short, where.low), where.high)
+        changed = {name: value for name, value in point.items() if value != self._defaults[name]}
+        for name, value in changed.items():
+            where = self._space[name]
+            if isinstance(where, FloatRange):
+                short = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+                changed[name] = min(max(short, where.low), where.high)
+        return {name: value for name, value in changed.items() if value != self._defaults[name]}

@@ -1,1 +1,1 @@
-"""Looking at plans: what needs to run a model or the simulator to make a picture."""
+"""Makes the pictures of plans that need to run a model or the simulator."""

@@ -1,4 +1,4 @@
-"""Push the block by hand, and see beside it what the model expects of it."""
+"""Lets a person push Push-T's block, and shows beside it what the model expects."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.goal import block_in_goal_region, in_goal_region
-from envs.pusht import ACTION_SCALE, CONTROL_HZ, WORKSPACE, PushT
-from envs.window import Window
-from grasp_bench.models import LoadedModel, observe
-from grasp_bench.types import FloatArray, Task
+from grasp_bench.core.types import FloatArray, Task
+from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.envs.pusht.criteria import block_in_goal_region, in_goal_region
+from grasp_bench.envs.pusht.simulator import ACTION_SCALE, CONTROL_HZ, WORKSPACE, PushT
+from grasp_bench.envs.window import Window
+from grasp_bench.models import LoadedModel
+from grasp_bench.viewing.panels import Panel, composed, panel_at
 from grasp_bench.viewing.pictures import Picture, card, decoded, drawn, over_goal
-from grasp_bench.viewing.sheet import Panel, composed, panel_at
 
 KEYS = "the agent follows the mouse; r: the model looks again, n: next task, q or escape: close"
 
 
 class Game:
-    """A simulator that a person drives, and the model's blind rollout of the same actions.
+    """Holds a simulator that a person drives, and the model's blind rollout of the same actions.
 
     The model sees the start, then only the actions, `frameskip` of them to a step, until
     `look` shows it the simulator again.
@@ -40,25 +41,25 @@ class Game:
 
     @property
     def state(self) -> FloatArray:
-        """[7] the simulator's."""
+        """The simulator's state [7]."""
         return self._world.get_state()
 
     def next_task(self) -> None:
-        """Go to the next task's start."""
+        """Goes to the next task's start."""
         self._number += 1
         self._world = PushT(self.task.start_state)
         self.steps = 0
         self.look()
 
     def look(self) -> None:
-        """Show the model the simulator's state."""
+        """Shows the model the simulator's state."""
         with torch.no_grad():
-            self._latent = self._model.encode(observe(self.state[None], self._model))
+            self._latent = self._model.encode(PUSHT.observe(self.state[None], self._model.view))
         self._pending: list[FloatArray] = []
-        self.blind_steps = 0
+        self.final_plan_steps = 0
 
     def act(self, target: FloatArray | None) -> None:
-        """One environment step of the agent towards a point [2] (px), or none without one."""
+        """Moves the agent for one step towards a point [2] (px), or leaves it where it is."""
         towards = np.zeros(2) if target is None else target - self.state[:2]
         action = np.clip(towards / ACTION_SCALE, -1, 1)
         self._world.step(action)
@@ -70,20 +71,20 @@ class Game:
                 normalised = self._model.normalise_actions(stacked)
                 self._latent = self._model.step(self._latent, normalised)
             self._pending = []
-            self.blind_steps += self._model.frameskip
+            self.final_plan_steps += self._model.frameskip
 
     def picture(self, size: int) -> Picture:
-        """Both panels, [height, width, 3]; `size` is a panel's."""
+        """Draws both panels, [height, width, 3]; `size` is a panel's."""
         goal = self.task.goal_state
         seen = decoded(self._model, self._latent)
         expected = (
             card(f"the world model '{self._loaded.name}' has no decoder", size)
             if seen is None
-            else over_goal(seen, goal, size)[0]
+            else over_goal(PUSHT, seen, goal, size)[0]
         )
         panels = [
-            Panel(f"simulator: step {self.steps}", drawn(self.state[None], goal, size)[0]),
-            Panel(f"model: blind for {self.blind_steps} steps", expected),
+            Panel(f"simulator: step {self.steps}", drawn(PUSHT, self.state[None], goal, size)[0]),
+            Panel(f"model: blind for {self.final_plan_steps} steps", expected),
         ]
         return composed(f"{self.task.id}, model {self._loaded.name}", panels, *self._stamp())
 
@@ -97,14 +98,14 @@ class Game:
 
 @dataclass
 class Hand:
-    """What the person asks for: where the pointer is (px of the workspace), and to stop."""
+    """Holds what the person asks for: where to go (px of the workspace), and to stop."""
 
     target: FloatArray | None = None
     closed: bool = False
 
 
 def handle(event: Any, hand: Hand, game: Game, size: int) -> None:
-    """Take one pygame event into account."""
+    """Takes one pygame event into account."""
     import pygame
 
     if event.type == pygame.QUIT:
@@ -124,7 +125,7 @@ def handle(event: Any, hand: Hand, game: Game, size: int) -> None:
 
 
 def play(game: Game, size: int = 448) -> None:
-    """Play in a window, in real time, until it is closed."""
+    """Plays in a window, in real time, until it is closed."""
     hand = Hand()
     height, width, _ = game.picture(size).shape
     with Window(width, height, "Push-T and its world model", CONTROL_HZ) as window:

@@ -1,111 +1,109 @@
-"""A plan in three views of the same steps: as planned, as the model sees it, as it went."""
+"""Shows a plan in three views of the same steps: as planned, as the model sees it, as it went."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from envs.goal import in_goal_region
-from envs.pusht import CONTROL_HZ
-from envs.pusht import rollout as simulate
-from grasp_bench.judge import Verdict
-from grasp_bench.recreate import PlannedAgain, RecordedTrial
-from grasp_bench.rollout import rollout
-from grasp_bench.types import FloatArray
+from grasp_bench.core.types import FloatArray
+from grasp_bench.envs import PlanOutcome
+from grasp_bench.planners.rollout import rollout
+from grasp_bench.trial.replay import RecordedTrial, Replay
+from grasp_bench.viewing.panels import Panel, composed
 from grasp_bench.viewing.pictures import Picture, card, decoded, drawn, over_goal
-from grasp_bench.viewing.sheet import Panel, composed
 
-FPS = CONTROL_HZ  # real time
 HOLD_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
 class Playback:
-    """What there is to see of one executed plan.
+    """Holds what there is to see of one executed plan.
 
     Attributes:
+        trial: that the plan was made for.
         title: planner and task.
-        goal: [7].
-        states: [H + 1, 7] the simulator's.
+        states: [H + 1, S] the simulator's.
         rollout: [T + 1, S, S, 3] the model's s_0 .. s_T, or a sentence why there are none.
         virtual: [T, S, S, 3] the start and the planner's s_1 .. s_{T-1}, or such a sentence.
-        frameskip: environment steps per model step.
         reached_at: first step in the goal region, None if never.
         outcome: in a sentence.
     """
 
+    trial: RecordedTrial
     title: str
-    goal: FloatArray
     states: FloatArray
     rollout: Picture | str
     virtual: Picture | str
-    frameskip: int
     reached_at: int | None
     outcome: str
 
 
-def playback(trial: RecordedTrial, again: PlannedAgain) -> Playback:
-    """The three views of a plan made again."""
-    problem, model, task = trial.problem, trial.problem.model, trial.task
-    actions = again.actions.to(problem.start)[None]
+def model_and_real(trial: RecordedTrial, again: Replay) -> tuple[Tensor, FloatArray]:
+    """Returns what a plan visits: [T + 1, *Z] in the model, [H + 1, S] in the simulator."""
+    start, actions = trial.problem.start, again.actions.to(trial.problem.start)[None]
     with torch.no_grad():
-        path = torch.cat([problem.start[:, None], rollout(model, problem.start, actions)], dim=1)[0]
-    no_decoder = f"the world model '{trial.model.name}' has no decoder"
-    virtual: Picture | str | None = (
-        f"{trial.planner.name} plans with actions alone: it has no virtual states"
-    )
-    if trial.row["protocol"] == "mpc":
-        virtual = (
-            f"replanned every {trial.row['replan_every']} model step(s): one plan of many parts"
-        )
+        path = torch.cat([start[:, None], rollout(trial.problem.model, start, actions)], dim=1)
+    plan = trial.task.start_state[None], again.env_actions[None]
+    return path[0], trial.task_set.environment.rollout(*plan)[0]
+
+
+def playback(trial: RecordedTrial, again: Replay) -> Playback:
+    """Makes the three views of a plan that was made again."""
+    path, states = model_and_real(trial, again)
+
+    def shown(latents: Tensor) -> Picture | str:
+        pictures = decoded(trial.problem.model, latents)
+        no_decoder = f"the world model '{trial.model.name}' has no decoder"
+        return no_decoder if pictures is None else pictures
+
     if again.virtual_states is not None:
-        virtual = decoded(model, torch.cat([problem.start, again.virtual_states]))
-    seen = decoded(model, path)
-    states = simulate(task.start_state[None], again.env_actions[None])[0]
-    inside = np.flatnonzero(in_goal_region(states[1:], task.goal_state))
-    reached_at = int(inside[0]) + 1 if len(inside) else None
+        virtual = shown(torch.cat([trial.problem.start, again.virtual_states]))
+    elif trial.row["protocol"] == "mpc":
+        virtual = f"replanned every {trial.row['replan_every']} model step(s): a plan of many parts"
+    else:
+        virtual = f"{trial.planner.name} plans with actions alone: it has no virtual states"
     return Playback(
-        title=f"{trial.row['planner_label']} on {task.id}, model {trial.model.name}",
-        goal=task.goal_state,
+        trial=trial,
+        title=f"{trial.row['planner_label']} on {trial.task.id}, model {trial.model.name}",
         states=states,
-        rollout=no_decoder if seen is None else seen,
-        virtual=no_decoder if virtual is None else virtual,
-        frameskip=model.frameskip,
-        reached_at=reached_at,
-        outcome=outcome(again.verdict, reached_at, again.cost),
+        rollout=shown(path),
+        virtual=virtual,
+        reached_at=again.outcome.reached_at,
+        outcome=described(again.outcome, again.cost),
     )
 
 
-def outcome(verdict: Verdict, reached_at: int | None, cost: float) -> str:
-    """What became of a plan, beside what the model had promised."""
+def described(outcome: PlanOutcome, cost: float) -> str:
+    """Says what became of a plan, beside what the model had promised."""
     promised = f"the model predicted a goal cost of {cost:.2g}"
-    if reached_at is not None:
-        return f"SUCCESS: in the goal region at step {reached_at}; {promised}"
-    return (
-        f"FAILURE: block {verdict.block_distance:.0f} px, {verdict.block_angle_error:.0f}° "
-        f"from its goal at the end; {promised}"
+    if outcome.success:
+        return f"SUCCESS: at the goal at step {outcome.reached_at}; {promised}"
+    distances = ", ".join(
+        f"{name.replace('_', ' ')} {value:.1f}" for name, value in outcome.distances.items()
     )
+    return f"FAILURE: {distances} at the end; {promised}"
 
 
 def frames(view: Playback, size: int = 224, every: int = 1) -> Iterator[Picture]:
-    """One picture per `every` environment steps, the last held for a moment.
+    """Draws one picture per `every` environment steps, the last held for a moment.
 
     Args:
         view: see `playback`.
         size: width and height of a panel, px.
         every: environment steps from one picture to the next.
     """
+    environment, goal = view.trial.task_set.environment, view.trial.task.goal_state
     last = len(view.states) - 1
-    virtual = _panels(view.virtual, view.goal, size)
+    virtual = _panels(view.trial, view.virtual, size)
     has_virtual = not isinstance(view.virtual, str)
-    predicted = _panels(view.rollout, view.goal, size)
-    real = drawn(view.states, view.goal, size)
+    predicted = _panels(view.trial, view.rollout, size)
+    real = drawn(environment, view.states, goal, size)
     steps = [*range(0, last, every), last]
-    for step in steps + [last] * round(HOLD_SECONDS * FPS / every):
-        done = step // view.frameskip
+    for step in steps + [last] * round(HOLD_SECONDS * environment.control_hz / every):
+        done = step // view.trial.problem.model.frameskip
         planned = min(done, len(virtual) - 1)
         place = f": s{planned}" if has_virtual else ""
         panels = [
@@ -118,7 +116,7 @@ def frames(view: Playback, size: int = 224, every: int = 1) -> Iterator[Picture]
         yield composed(view.title, panels, stamp, success=view.reached_at is not None)
 
 
-def _panels(pictures: Picture | str, goal: FloatArray, size: int) -> Picture:
+def _panels(trial: RecordedTrial, pictures: Picture | str, size: int) -> Picture:
     if isinstance(pictures, str):
         return card(pictures, size)[None]
-    return over_goal(pictures, goal, size)
+    return over_goal(trial.task_set.environment, pictures, trial.task.goal_state, size)

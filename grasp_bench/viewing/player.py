@@ -1,11 +1,11 @@
-"""A clip in a window: frames in a loop that the keyboard controls."""
+"""Plays a clip in a window: frames in a loop that the keyboard controls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from envs.window import Window
+from grasp_bench.envs.window import Window
 from grasp_bench.viewing.pictures import Picture
 
 KEYS = "space pauses, left and right step, home starts over, q or escape closes"
@@ -13,7 +13,7 @@ KEYS = "space pauses, left and right step, home starts over, q or escape closes"
 
 @dataclass(frozen=True)
 class Position:
-    """Where the player is: a frame, and whether time passes or the window is to close."""
+    """Says where the player is: a frame, and whether time passes or the window is to close."""
 
     frame: int = 0
     paused: bool = False
@@ -21,7 +21,7 @@ class Position:
 
 
 def after_key(position: Position, key: int, frames: int) -> Position:
-    """The position after a pygame key was pressed."""
+    """Returns the position after a pygame key was pressed."""
     import pygame
 
     if key in (pygame.K_q, pygame.K_ESCAPE):
@@ -37,7 +37,7 @@ def after_key(position: Position, key: int, frames: int) -> Position:
 
 
 def show_clip(frames: Sequence[Picture], fps: float, caption: str) -> None:
-    """Show frames [height, width, 3] over and over until the window is closed."""
+    """Shows frames [height, width, 3] over and over until the window is closed."""
     import pygame
 
     height, width, _ = frames[0].shape

@@ -1,4 +1,4 @@
-"""The clips of a report page: highlights planned again, small enough to stand in a page."""
+"""Makes the clips of a report page: highlights planned again, small enough for a page."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from grasp_bench.recreate import agreement, find_trial, plan_again, recreate
-from grasp_bench.report.highlights import Highlight
-from grasp_bench.report.page import Clip, data_uri
-from grasp_bench.results import read_results
+from grasp_bench.analysis.highlights import Highlight
+from grasp_bench.analysis.page import Clip, data_uri
+from grasp_bench.run.store import read_results
+from grasp_bench.trial.replay import agreement, find_trial, load_trial, replay_trial
 from grasp_bench.viewing.clips import clip_bytes
-from grasp_bench.viewing.pictures import Picture
-from grasp_bench.viewing.playback import FPS, frames, playback
+from grasp_bench.viewing.playback import frames, playback
 
 PANEL, EVERY = 128, 2
 
@@ -26,12 +25,12 @@ def reel(
     model: str | None = None,
     device: str | None = None,
 ) -> Iterator[Clip]:
-    """One clip per highlight, each trial planned again.
+    """Makes one clip per highlight, each trial planned again.
 
     Args:
         highlights: which trials.
         paths: results files or run folders that hold them.
-        model, device: see `recreate`.
+        model, device: see `load_trial`.
 
     Raises:
         UserError: a trial cannot be made again here.
@@ -41,25 +40,22 @@ def reel(
         # Of results that overlap, the first.
         path = next(p for p, r in results.items() if (r["trial_key"] == highlight.trial_key).any())
         row = find_trial(results[path], highlight.trial_key)
-        trial = recreate(row, model, device)
-        again = plan_again(trial)
+        trial = load_trial(row, model, device)
+        again = replay_trial(trial)
         view = playback(trial, again)
         pictures = list(frames(view, PANEL, EVERY))
+        clip = clip_bytes(pictures, trial.task_set.environment.control_hz / EVERY)
         height, width, _ = pictures[0].shape
+        still = io.BytesIO()
+        Image.fromarray(pictures[-1]).quantize(64).save(still, "PNG", optimize=True)
         yield Clip(
             title=highlight.title,
             outcome=view.outcome,
             alt=f"Virtual states, model rollout and simulator of {view.title}. {view.outcome}.",
             agreement=agreement(trial, again),
             command=shlex.join(["grasp-bench", "replay", str(path), row["trial_key"]]),
-            moving=data_uri(clip_bytes(pictures, FPS / EVERY), "image/gif"),
-            still=data_uri(_png(pictures[-1]), "image/png"),
+            moving=data_uri(clip, "image/gif"),
+            still=data_uri(still.getvalue(), "image/png"),
             width=width,
             height=height,
         )
-
-
-def _png(picture: Picture) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).quantize(64).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

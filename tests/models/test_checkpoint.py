@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from grasp_bench.errors import UserError
+from grasp_bench.core.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, list_models, load_model
 from grasp_bench.models.checkpoint import save_checkpoint
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from envs.demonstrator import sample_start
-from grasp_bench.models import PatchConfig, PatchWorldModel, observe
-from grasp_bench.models.encoder import as_input
-from grasp_bench.models.vision import PatchEncoder
-from grasp_bench.types import WorldModel
+from grasp_bench.core.types import WorldModel
+from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.envs.pusht.demonstrator import sample_start
+from grasp_bench.models import PatchConfig, PatchWorldModel
+from grasp_bench.models.layers import as_input
+from grasp_bench.models.patch_encoder import PatchEncoder
 
 
 def states(count):
@@ -51,8 +52,8 @@ def test_it_is_a_world_model_of_tokens(model):
 
 def test_encoding_a_batch_equals_encoding_one_by_one(model):
     rows = states(4)
-    batch = model.encode(observe(rows, model))
-    single = torch.cat([model.encode(observe(row[None], model)) for row in rows])
+    batch = model.encode(PUSHT.observe(rows, model.view))
+    single = torch.cat([model.encode(PUSHT.observe(row[None], model.view)) for row in rows])
     torch.testing.assert_close(batch, single, atol=1e-5, rtol=1e-5)
 
 
@@ -100,7 +101,7 @@ def test_the_tokens_of_a_dinov2_are_its_normalised_patch_tokens():
     torch.manual_seed(0)
     model = PatchWorldModel(DINO).eval().requires_grad_(False)
     assert model.latent_shape == (2 * 2 * 8 + 4,)
-    observation = observe(states(3), model)
+    observation = PUSHT.observe(states(3), model.view)
     features = model.features(observation.pixels)
     whole = model.encoder.backbone(
         pixel_values=observation.pixels.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -3,10 +3,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from envs.demonstrator import sample_start
-from grasp_bench.models import PatchConfig, PatchWorldModel, PoseWorldModel, observe
-from grasp_bench.models.checkpoint import load_model, save_checkpoint
-from grasp_bench.types import WorldModel
+from grasp_bench.core.types import WorldModel
+from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.envs.pusht.demonstrator import sample_start
+from grasp_bench.models import (
+    PatchConfig,
+    PatchWorldModel,
+    PoseWorldModel,
+    load_model,
+    save_checkpoint,
+)
 
 TINY = PatchConfig(channels=3, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
 
@@ -25,7 +31,7 @@ def patch():
 
 def observed(model, count):
     rng = np.random.default_rng(0)
-    return observe(np.stack([sample_start(rng) for _ in range(count)]), model)
+    return PUSHT.observe(np.stack([sample_start(rng) for _ in range(count)]), model.view)
 
 
 def test_its_latent_is_what_the_patch_model_summarises(patch):

@@ -3,10 +3,16 @@ import json
 import pytest
 import torch
 
-from grasp_bench.errors import UserError
+from grasp_bench.core.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
-from grasp_bench.models.prior import LatentPrior, MixturePrior, PlanningLinear, PriorConfig
-from grasp_bench.models.prior_file import prior_path, save_prior
+from grasp_bench.models.prior import (
+    LatentPrior,
+    MixturePrior,
+    PriorConfig,
+    TransposedLinear,
+    prior_path,
+    save_prior,
+)
 
 LATENT, ACTION = 14, 10
 TINY = CompactConfig(encoder_channels=16, width=16, blocks=1, decoder_width=16)
@@ -125,8 +131,8 @@ def test_a_damaged_prior_is_refused(checkpoint):
         load_model(str(checkpoint))
 
 
-def test_a_planning_linear_is_a_linear_and_notices_new_weights():
-    layer = PlanningLinear(5, 3).requires_grad_(False)
+def test_a_transposed_linear_is_a_linear_and_notices_new_weights():
+    layer = TransposedLinear(5, 3).requires_grad_(False)
     rows = torch.randn(2, 4, 5)
     for _ in range(2):
         plain = torch.nn.functional.linear(rows, layer.weight, layer.bias)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from grasp_bench.models.redraw import RedrawPredictor, TokenDrawer, TokenReader, turned_back
-from grasp_bench.models.redraw_planning import PIECE
+from grasp_bench.models.redraw_inference import PIECE
 
 GRID, CHANNELS = 4, 3
 TOKENS = GRID * GRID * CHANNELS
@@ -15,7 +15,7 @@ TOKENS = GRID * GRID * CHANNELS
 def predictor():
     torch.manual_seed(0)
     made = RedrawPredictor(
-        grid=GRID, channels=CHANNELS, proprio=4, action=10, token_width=8, width=16, blocks=1
+        grid=GRID, channels=CHANNELS, action=10, token_width=8, width=16, blocks=1
     )
     torch.nn.init.normal_(made.dynamics.leave[-1].weight, std=0.1)
     made.pose_mean.copy_(torch.tensor([0.5, -0.5, 0.1, 0.2]))

@@ -1,4 +1,4 @@
-"""The form for planning: the same numbers, bit for bit, and only the derivatives asked for."""
+"""The step with frozen weights against the step that training differentiates."""
 
 import copy
 

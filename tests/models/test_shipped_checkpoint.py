@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from envs.pusht import rollout as simulate
-from grasp_bench.models import load_model, observe
-from grasp_bench.rollout import rollout
-from grasp_bench.tasks import load_tasks
+from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.envs.pusht.simulator import rollout as simulate
+from grasp_bench.models import load_model
+from grasp_bench.planners.rollout import rollout
+from grasp_bench.tasks.task_set import load_tasks
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def test_it_follows_the_demonstrations_of_the_tuning_tasks_over_sixteen_steps(lo
     model, tasks = loaded.model, load_tasks("tune", 80, 40).tasks
     starts = np.stack([task.start_state for task in tasks])
     actions = np.stack([task.demo_actions for task in tasks])
-    ends = model.encode(observe(simulate(starts, actions)[:, -1], model))
-    start = model.encode(observe(starts, model))
+    ends = model.encode(PUSHT.observe(simulate(starts, actions)[:, -1], model.view))
+    start = model.encode(PUSHT.observe(starts, model.view))
     chunks = model.normalise_actions(torch.from_numpy(actions).float())
     predicted = rollout(model, start, chunks)[:, -1]
     copied = model.distance(start, ends).median()
@@ -37,7 +38,7 @@ def test_it_follows_the_demonstrations_of_the_tuning_tasks_over_sixteen_steps(lo
 
 def test_its_pictures_look_like_the_simulators(loaded):
     model, tasks = loaded.model, load_tasks("tune", 40, 20).tasks
-    observation = observe(np.stack([task.start_state for task in tasks]), model)
+    observation = PUSHT.observe(np.stack([task.start_state for task in tasks]), model.view)
     drawn = model.decode(model.encode(observation)).float()
     white = torch.full_like(drawn, 255.0)
     error = (drawn - observation.pixels).square().mean()

@@ -6,8 +6,9 @@ from itertools import islice
 import pytest
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Planner, Problem
 from grasp_bench.models.linear import LinearModel, linear_problem
-from grasp_bench.types import Candidate, NoiseStreams, Planner, Problem
 
 MakeProblem = Callable[..., Problem]
 Run = Callable[..., list[Candidate]]

@@ -1,6 +1,6 @@
 import torch
 
-from grasp_bench.planners.adam import Adam
+from grasp_bench.planners._numerics.adam import Adam
 
 
 def test_steps_equal_torchs_adam_for_gradients_of_any_memory_layout():

@@ -1,8 +1,8 @@
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import CEM
 from grasp_bench.planners.cem import refit, sample
-from grasp_bench.types import NoiseStreams
 
 
 def test_refit_is_the_mean_and_deviation_of_the_elites():

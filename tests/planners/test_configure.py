@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import pytest
 
-from grasp_bench import registry
-from grasp_bench.errors import UserError
-from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, make_planner, planner_config
+from grasp_bench.core import registry
+from grasp_bench.core.errors import UserError
+from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, hyperparameters, make_planner
 
 NAMES = [
     *("cem", "gd", "latco", "grasp"),
     *("grasp-plus", "gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
-    *("zero", "random", "demo"),
+    *("zero", "random", "shuffled-demo", "demo"),
 ]
 
 
@@ -36,7 +36,7 @@ def test_the_papers_planners_come_first_and_bounds_last():
 def test_a_planner_survives_a_trip_through_json(name):
     planner = make_planner(name, {})
     assert planner.name == name
-    restored = json.loads(json.dumps(planner_config(planner)))
+    restored = json.loads(json.dumps(hyperparameters(planner)))
     assert make_planner(name, restored) == planner
 
 
@@ -53,49 +53,49 @@ def test_strings_and_typed_values_mean_the_same():
 def test_a_rate_that_may_be_absent_is_a_number_or_none(value, rate):
     planner = make_planner("grasp", {"final_noise": value})
     assert planner == GRASP(final_noise=rate)
-    assert make_planner("grasp", json.loads(json.dumps(planner_config(planner)))) == planner
+    assert make_planner("grasp", json.loads(json.dumps(hyperparameters(planner)))) == planner
 
 
 def test_a_whole_number_is_a_rate_too():
-    lr = planner_config(make_planner("gd", {"lr": 2}))["lr"]
+    lr = hyperparameters(make_planner("gd", {"lr": 2}))["lr"]
     assert isinstance(lr, float)
     assert lr == 2.0
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides", "sentence"),
+    ("name", "overrides", "named"),
     [
-        ("graps", {}, "unknown planner 'graps': did you mean 'grasp'?"),
-        ("cem", {"elite": 3}, "'cem' has no hyperparameter 'elite': did you mean 'elites'?"),
-        ("zero", {"lr": 3}, "'zero' has no hyperparameters, so 'lr' cannot be set"),
-        ("cem", {"samples": "many"}, "cem: samples must be a whole number, not 'many'"),
-        ("cem", {"samples": 3.5}, "cem: samples must be a whole number, not '3.5'"),
-        ("cem", {"samples": True}, "cem: samples cannot be set to 'True'"),
-        ("cem", {"samples": 0, "elites": 2}, "cem: samples must be at least 1, not 0"),
-        ("cem", {"elites": 301}, "between 2 and the number of samples (300), not 301"),
-        ("cem", {"elites": 1}, "between 2 and the number of samples (300), not 1"),
-        ("grasp", {"cem_elites": 65}, "between 2 and the number of samples (64), not 65"),
-        ("gd", {"lr": -1}, "gd: lr must be a finite number of at least 0, not -1.0"),
-        ("gd", {"lr": "nan"}, "gd: lr must be a finite number of at least 0, not nan"),
-        ("gd", {"lr": float("inf")}, "gd: lr must be a finite number of at least 0, not inf"),
-        ("gd", {"lr": "fast"}, "gd: lr must be a number, not 'fast'"),
-        ("gd", {"optimiser": "adamw"}, "gd: optimiser must be one of sgd, adam, not 'adamw'"),
-        ("grasp", {"stop_state_gradient": "no"}, "must be true or false, not 'no'"),
-        ("grasp", {"stop_state_gradient": 1}, "must be true or false, not '1'"),
-        ("grasp", {"final_noise": "off"}, "grasp: final_noise must be a number, not 'off'"),
-        ("grasp", {"final_noise": -1}, "final_noise must be a finite number of at least 0"),
-        ("grasp", {"state_noise": None}, "grasp: state_noise must be a number, not 'None'"),
-        ("grasp", {"yield_every": "0"}, "grasp: yield_every must be at least 1, not 0"),
-        ("icem", {"decay": 0.5}, "icem: decay must be at least 1, not 0.5"),
-        ("icem", {"momentum": 1.5}, "icem: momentum must be at most 1, not 1.5"),
-        ("mppi", {"temperature": 0}, "mppi: temperature must be greater than 0"),
-        ("latco", {"iterations": -5}, "latco: iterations must be at least 1, not -5"),
+        ("graps", {}, ["'graps'", "'grasp'"]),
+        ("cem", {"elite": 3}, ["'elite'", "'elites'"]),
+        ("zero", {"lr": 3}, ["'zero'", "'lr'"]),
+        ("cem", {"samples": "many"}, ["cem", "samples", "'many'"]),
+        ("cem", {"samples": 3.5}, ["samples", "'3.5'"]),
+        ("cem", {"samples": True}, ["samples", "'True'"]),
+        ("cem", {"samples": 0, "elites": 2}, ["samples", "1", "0"]),
+        ("cem", {"elites": 301}, ["2", "300", "301"]),
+        ("cem", {"elites": 1}, ["2", "300", "1"]),
+        ("grasp", {"cem_elites": 65}, ["2", "64", "65"]),
+        ("gd", {"lr": -1}, ["gd", "lr", "-1.0"]),
+        ("gd", {"lr": "nan"}, ["lr", "nan"]),
+        ("gd", {"lr": float("inf")}, ["lr", "inf"]),
+        ("gd", {"lr": "fast"}, ["lr", "'fast'"]),
+        ("gd", {"optimiser": "adamw"}, ["optimiser", "sgd, adam", "'adamw'"]),
+        ("grasp", {"stop_state_gradient": "no"}, ["stop_state_gradient", "'no'"]),
+        ("grasp", {"stop_state_gradient": 1}, ["stop_state_gradient", "'1'"]),
+        ("grasp", {"final_noise": "off"}, ["final_noise", "'off'"]),
+        ("grasp", {"final_noise": -1}, ["final_noise", "-1.0"]),
+        ("grasp", {"state_noise": None}, ["state_noise", "'None'"]),
+        ("grasp", {"yield_every": "0"}, ["yield_every", "1", "0"]),
+        ("icem", {"decay": 0.5}, ["decay", "1", "0.5"]),
+        ("icem", {"momentum": 1.5}, ["momentum", "1", "1.5"]),
+        ("mppi", {"temperature": 0}, ["temperature", "0"]),
+        ("latco", {"iterations": -5}, ["iterations", "1", "-5"]),
     ],
 )
-def test_a_bad_override_is_one_sentence_for_the_user(name, overrides, sentence):
+def test_a_bad_override_is_one_sentence_that_names_it(name, overrides, named):
     with pytest.raises(UserError) as error:
         make_planner(name, overrides)
-    assert sentence in str(error.value)
+    assert all(word in str(error.value) for word in named)
     assert "\n" not in str(error.value)
 
 
@@ -126,16 +126,16 @@ def test_an_installed_package_adds_a_planner(monkeypatch):
     offer(monkeypatch, "Patient")
     assert PLANNERS.names() == [*NAMES, "patient"]
     planner = make_planner("patient", {"wait": "2.5", "label": "7"})
-    assert planner_config(planner) == {"wait": 2.5, "label": "7"}
+    assert hyperparameters(planner) == {"wait": 2.5, "label": "7"}
 
 
 def test_a_plugin_that_does_not_load_is_named(monkeypatch):
     offer(monkeypatch, "Missing")
-    with pytest.raises(UserError, match=r"'patient' of the installed package .* does not load"):
+    with pytest.raises(UserError, match=f"'patient'.*'{__name__}:Missing'"):
         make_planner("patient", {})
 
 
 def test_a_plugin_that_is_no_dataclass_is_refused(monkeypatch):
     offer(monkeypatch, "offer")
-    with pytest.raises(UserError, match="'patient' is not a dataclass"):
+    with pytest.raises(UserError, match="'patient'"):
         make_planner("patient", {})

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from grasp_bench.models.metered import MeteredModel
-from grasp_bench.objective import goal_cost
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import (
     CEM,
     GD,
@@ -21,9 +20,11 @@ from grasp_bench.planners import (
     LatCo,
     LatCoGN,
     Random,
+    ShuffledDemo,
     Zero,
 )
-from grasp_bench.types import NoiseStreams
+from grasp_bench.planners.objective import goal_cost
+from grasp_bench.trial.metered import MeteredModel
 
 
 def planner_name(value):
@@ -45,7 +46,7 @@ SEARCHES = [
     LatCoGN(),
     GraspPlus(samples=8, elites=3),
 ]
-ALL = [*SEARCHES, Zero(), Random(), Demo()]
+ALL = [*SEARCHES, Zero(), Random(), ShuffledDemo(), Demo()]
 SEARCH = pytest.mark.parametrize("planner", SEARCHES, ids=planner_name)
 ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
 
@@ -240,6 +241,7 @@ def test_starts_over_with_new_numbers_when_a_run_is_over(planner, make_problem, 
         # A Jacobian takes a row for each of the four latents.
         (LatCoGN(yield_every=5), (10 * 4 + 2) * 6, 10 * 4 * 6),
         (Zero(), 6, 0),
+        (Random(), 6, 0),
     ],
     ids=planner_name,
 )
@@ -249,7 +251,7 @@ def test_evaluates_exactly_the_rows_its_algorithm_needs(
     problem = make_problem(batch=2, steps=3)
     meter = MeteredModel(problem.model)
     run(planner, replace(problem, model=meter), upto=10)
-    assert (meter.rows_forward, meter.rows_backward) == (forward, backward)
+    assert (meter.model_evals_forward, meter.model_evals_backward) == (forward, backward)
 
 
 def test_every_registered_planner_is_tested_here():

@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import GD
-from grasp_bench.types import NoiseStreams
 
 
 def test_one_step_is_the_hand_computed_gradient_step_plus_noise(make_problem, run):

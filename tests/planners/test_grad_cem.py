@@ -1,7 +1,7 @@
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import CEM, GradCEM
-from grasp_bench.types import NoiseStreams
 
 
 def test_samples_descend_before_the_refit(make_problem, run):

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from grasp_bench.objective import goal_cost, goal_gradient
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import GRASP, Zero
 from grasp_bench.planners.grasp import straight_line
-from grasp_bench.rollout import rollout
-from grasp_bench.types import NoiseStreams
+from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.planners.rollout import rollout
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from grasp_bench.models.metered import MeteredModel
-from grasp_bench.objective import goal_cost
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import GraspPlus
-from grasp_bench.rollout import rollout
-from grasp_bench.types import NoiseStreams
+from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.rollout import rollout
+from grasp_bench.trial.metered import MeteredModel
 
 
 def assert_rolled_out(problem, population):
@@ -89,9 +89,9 @@ def test_a_branch_without_noise_is_rolled_out_from_where_it_leaves(make_problem)
     elites = planner._proposed(problem, noise, 2)
     rows = []
     for changes in ({"branch_noise": 0.0}, {}, {"branching": False}):
-        before = model.rows_forward
+        before = model.model_evals_forward
         replace(planner, **changes)._branched(metered, noise, elites)
-        rows.append(model.rows_forward - before)
+        rows.append(model.model_evals_forward - before)
     assert rows == [2 * (2 + 4 + 6 + 8), 2 * 8 * 4, 2 * 8 * 4]
 
 
@@ -100,7 +100,7 @@ def test_branch_noise_moves_what_was_kept(make_problem):
     planner = GraspPlus(samples=2000, elites=2, branch_noise=0.1)
     noise = NoiseStreams.from_seeds([0, 1])
     elites = planner._proposed(problem, noise, 1)
-    elites = replace(elites, plans=torch.zeros_like(elites.plans))
+    elites = elites._replace(plans=torch.zeros_like(elites.plans))
     children = planner._branched(problem, noise, elites)
     assert_rolled_out(problem, children)
     kept = children.plans[:, :, 0].std()

@@ -3,9 +3,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import ICEM
-from grasp_bench.planners.colour import coloured_noise
-from grasp_bench.types import NoiseStreams
+from grasp_bench.planners._numerics.coloured_noise import coloured_noise
 
 
 def test_iterations_are_the_published_ones(make_problem, run):

@@ -1,8 +1,8 @@
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import LatCo
 from grasp_bench.planners.latco import collocation
-from grasp_bench.types import NoiseStreams
 
 
 def test_the_batched_steps_equal_a_loop_over_time_and_problems(make_problem, run):

@@ -2,9 +2,9 @@ import math
 
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.planners import MPPI
 from grasp_bench.planners.mppi import weighted_mean
-from grasp_bench.types import NoiseStreams
 
 
 def test_candidate_k_is_the_plan_after_k_weighted_updates(make_problem, run):

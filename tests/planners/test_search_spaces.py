@@ -5,23 +5,16 @@ import random
 
 import pytest
 
-from grasp_bench.errors import UserError
+from grasp_bench.core.errors import UserError
 from grasp_bench.planners import PLANNERS, make_planner
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange
 from grasp_bench.tuning.study import search_space, tunable_planners
 
 ALL = [
-    "cem",
-    "gd",
-    "latco",
-    "grasp",
-    "grasp-plus",
-    "gd-adam",
-    "icem",
-    "mppi",
-    "grad-cem",
-    "latco-gn",
+    *("cem", "gd", "latco", "grasp"),
+    *("grasp-plus", "gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
 ]
+BOUNDS = {"zero", "random", "shuffled-demo", "demo"}
 
 
 def ends(where):
@@ -37,9 +30,9 @@ def drawn(where, rng):
 
 def test_every_planner_but_floors_and_ceiling_can_be_tuned():
     assert tunable_planners() == ALL
-    assert set(PLANNERS.names()) - set(ALL) == {"zero", "random", "demo"}
-    for name in ("zero", "random", "demo"):
-        with pytest.raises(UserError, match=f"'{name}' declares no search_space"):
+    assert set(PLANNERS.names()) - set(ALL) == BOUNDS
+    for name in BOUNDS:
+        with pytest.raises(UserError, match=f"'{name}'.*search_space"):
             search_space(name)
 
 
@@ -58,8 +51,8 @@ def test_every_corner_and_any_point_is_a_planner(name):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"sigmo": FloatRange(0.1, 1)}, "has no 'sigmo'"),
-        ({"sigma": FloatRange(2, 3)}, "the default sigma=1.0 is not in its search_space"),
+        ({"sigmo": FloatRange(0.1, 1)}, "'sigmo'"),
+        ({"sigma": FloatRange(2, 3)}, "sigma=1.0"),
     ],
 )
 def test_a_space_that_does_not_fit_the_planner_is_refused(monkeypatch, space, message):

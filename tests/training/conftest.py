@@ -1,11 +1,12 @@
 """The command line and small datasets, shared by the tests of training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from grasp_bench.cli import main
+from grasp_bench.cli.app import main
+from grasp_bench.diagnostics.report_settings import ProbeSettings
 
 
 def _run(*arguments: str) -> int | str | None:
@@ -20,11 +21,23 @@ def grasp_bench() -> Callable[..., int | str | None]:
     return _run
 
 
-@pytest.fixture(scope="session")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a shard of demonstrations of each split, `train` and `held-out`."""
+@pytest.fixture(scope="package")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of a shard of 100 demonstrations of each split, `train` and `held-out`."""
     folder = tmp_path_factory.mktemp("data")
-    for split in ("train", "held-out"):
-        arguments = ["--split", split, "--out", str(folder / split), "--episodes", "400"]
-        assert _run("data", "collect", *arguments) == 0
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grasp_bench.tasks.demonstrations.SHARD_EPISODES", 100)
+        for split in ("train", "held-out"):
+            arguments = ["--split", split, "--out", str(folder / split), "--episodes", "80"]
+            assert _run("data", "collect", *arguments) == 0
+        yield folder
+
+
+@pytest.fixture(autouse=True, scope="package")
+def few_probe_steps() -> Iterator[None]:
+    """Fits the probes of a new checkpoint's card on few frames."""
+    few = {"frames": 2_000, "steps": 100, "token_frames": 500, "token_steps": 20}
+    probes = ProbeSettings(**few, token_batch=32, choice_frames=100, held_out_frames=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grasp_bench.training.pipeline.QUICK_PROBES", probes)
+        yield

@@ -1,34 +1,36 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from grasp_bench.errors import UserError
-from grasp_bench.evaluation.settings import QUICK_PROBES
-from grasp_bench.models import CompactConfig, CompactWorldModel, load_model
-from grasp_bench.models.checkpoint import read_card
-from grasp_bench.seeds import episode_generator
-from grasp_bench.training.data import collect, load_demonstrations
-from grasp_bench.training.encoder import FramePool, equivariance_loss, keypoint_labels
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.seeds import episode_generator
+from grasp_bench.models import load_model
+from grasp_bench.models.card import read_card
+from grasp_bench.tasks.demonstrations import collect, load_demonstrations
+from grasp_bench.training import catalogue
+from grasp_bench.training.catalogue import get_recipe, with_dinov2
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
-from grasp_bench.training.recipe import EquivarianceWeights, get_recipe, with_dinov2
 
-FEW_PROBES = replace(QUICK_PROBES, frames=5_000, steps=500, token_steps=50, token_batch=32)
+
+def short(recipe, **steps):
+    """The recipe with fewer frames, episodes and steps of its stages."""
+    stages = {name: replace(getattr(recipe, name), steps=count) for name, count in steps.items()}
+    return replace(recipe, episodes=100, pool_frames=500, **stages)
 
 
 def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_path):
     before = (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns
     done = []
-    collect(datasets / "train", "train", 500, progress=done.append)
-    assert sum(done) == 500
+    collect(datasets / "train", "train", 100, progress=done.append)
+    assert sum(done) == 100
     assert (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="another dataset"):
-        collect(datasets / "train", "held-out", 500)
-    with pytest.raises(UserError, match="500 episodes, 501 are needed"):
-        load_demonstrations(datasets / "train", "train", 501)
+        collect(datasets / "train", "held-out", 100)
+    with pytest.raises(UserError, match="100 episodes, 101 are needed"):
+        load_demonstrations(datasets / "train", "train", 101)
     with pytest.raises(UserError, match="holds train demonstrations, not held-out"):
         load_demonstrations(datasets / "train", "held-out")
     with pytest.raises(UserError, match="no demonstrations"):
@@ -85,36 +87,11 @@ def test_an_interrupted_training_ends_bitwise_where_an_uninterrupted_one_does(tm
         train(Line(), line_loss(resumed), replace(schedule, steps=41), tmp_path / "parts.pt", 3)
 
 
-def test_the_equivariance_objective_uses_no_labels_and_falls(datasets):
-    data = load_demonstrations(datasets / "train", "train")
-    pool = FramePool(data.states[:, ::10].reshape(-1, 7)[:300], 64)
-    pool.labels.fill_(float("nan"))
-    torch.manual_seed(0)
-    encoder = CompactWorldModel(CompactConfig(encoder_channels=16)).encoder
-    loss = equivariance_loss(encoder, pool, 16, EquivarianceWeights())
-    optimiser = torch.optim.Adam(encoder.parameters(), 3e-3)
-    values = []
-    for step in range(40):
-        value, _ = loss(torch.Generator().manual_seed(step))
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        values.append(float(value.detach()))
-    assert np.mean(values[-5:]) < 0.6 * np.mean(values[:5])
-
-
-def test_keypoint_labels_are_rigid_with_the_block():
-    rng = np.random.default_rng(0)
-    states = rng.uniform(-3, 3, (5, 7)) * [50, 50, 50, 50, 1, 0, 0] + [256, 256, 256, 256, 0, 0, 0]
-    labels = keypoint_labels(states)
-    np.testing.assert_allclose(np.linalg.norm(labels[:, 1] - labels[:, 2], axis=1), 120.0)
-    np.testing.assert_allclose(np.linalg.norm(labels[:, 3] - labels[:, 4], axis=1), 105.0)
-    np.testing.assert_array_equal(labels[:, 0], states[:, :2])
-
-
 def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
-    grasp_bench, datasets, tmp_path
+    grasp_bench, datasets, tmp_path, monkeypatch
 ):
+    recipe = short(get_recipe("smoke"), encoder=60, dynamics=150, decoder=10)
+    monkeypatch.setitem(catalogue._RECIPES, "smoke", recipe)
     path = tmp_path / "smoke.safetensors"
     command = ["train", "--recipe", "smoke", "--run", str(tmp_path / "run"), "--out", str(path)]
     for split in ("train", "held-out"):
@@ -130,7 +107,6 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
     assert card["curves"]["dynamics"][-1]["loss"] < card["curves"]["dynamics"][0]["loss"]
     assert "labels" in card["supervision"]
     loaded = load_model(str(path))
-    recipe = get_recipe("smoke")
     arguments = (recipe, datasets / "train", datasets / "held-out", tmp_path / "run")
     again = train_world_model(*arguments, tmp_path / "again.safetensors", "a test")
     assert again["sha256"] == loaded.sha256
@@ -138,11 +114,11 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
-def test_patch_pose_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
+def test_patch_and_pose_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
     path = tmp_path / "patch.safetensors"
-    recipe = get_recipe("patch-smoke")
+    recipe = short(get_recipe("patch-smoke"), dynamics=150)
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
-    card = train_world_model(recipe, *folders, path, "a test", probes=FEW_PROBES)
+    card = train_world_model(recipe, *folders, path, "a test")
     first_step = card["held_out"]["open_loop"]["1"]
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     assert "masked prediction" in card["supervision"]
@@ -150,29 +126,15 @@ def test_patch_pose_and_jepa_smoke_runs_end_below_the_copy_floor_and_load(datase
     patch = load_model(str(path)).model
     assert patch.latent_shape == (8 * 8 * 8 + 4,)
 
-    recipe = replace(get_recipe("pose"), patch_from=str(path), episodes=500)
+    recipe = replace(get_recipe("pose"), patch_from=str(path), episodes=100)
     folders = (datasets / "train", datasets / "held-out", tmp_path / "pose-run")
-    card = train_world_model(
-        recipe, *folders, tmp_path / "pose.safetensors", "a test", probes=FEW_PROBES
-    )
+    card = train_world_model(recipe, *folders, tmp_path / "pose.safetensors", "a test")
     assert card["supervision"].startswith("self-supervised")
     first_step = card["held_out"]["open_loop"]["1"]
     assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
     pose = load_model(str(tmp_path / "pose.safetensors")).model
     for name, value in patch.predictor.reader.state_dict().items():
         torch.testing.assert_close(pose.reader.state_dict()[name], value, rtol=0, atol=0)
-
-    objective = get_recipe("jepa-straight").objective
-    recipe = replace(get_recipe("jepa-smoke"), encoder_from=str(path), objective=objective)
-    folders = (datasets / "train", datasets / "held-out", tmp_path / "jepa-run")
-    card = train_world_model(
-        recipe, *folders, tmp_path / "jepa.safetensors", "a test", probes=FEW_PROBES
-    )
-    first_step = card["held_out"]["open_loop"]["1"]
-    assert first_step["agent_px_median"] < first_step["copy_agent_px_median"]
-    jepa = load_model(str(tmp_path / "jepa.safetensors")).model
-    for name, value in patch.encoder.state_dict().items():
-        torch.testing.assert_close(jepa.encoder.state_dict()[name], value, rtol=0, atol=0)
 
 
 def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
@@ -183,20 +145,23 @@ def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
     torch.manual_seed(0)
     transformers.Dinov2Model(config).save_pretrained(tmp_path / "dino")
     smoke = get_recipe("patch-smoke")
-    short = {"steps": 5, "batch": 8, "warmup": 1}
+    few = {"steps": 5, "batch": 8, "warmup": 1}
     recipe = with_dinov2(
         replace(
             smoke,
+            episodes=100,
             pool_frames=50,
-            vision=replace(smoke.vision, **short),
-            dynamics=replace(smoke.dynamics, **short),
+            **{
+                stage: replace(getattr(smoke, stage), **few)
+                for stage in ("vision", "scene", "hinted", "redraw", "dynamics", "longer")
+            },
         ),
         str(tmp_path / "dino"),
         image_size=28,
     )
     path = tmp_path / "patch.safetensors"
     folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
-    card = train_world_model(recipe, *folders, path, "a test", probes=FEW_PROBES)
+    card = train_world_model(recipe, *folders, path, "a test")
     assert "DINOv2" in card["supervision"]
     weights = transformers.Dinov2Model.from_pretrained(tmp_path / "dino").state_dict()
     backbone = load_model(str(path)).model.encoder.backbone.state_dict()

@@ -9,16 +9,22 @@ from typing import ClassVar
 import pandas as pd
 import pytest
 
-from grasp_bench import launch
-from grasp_bench.columns import CLOCK_COLUMNS
 from grasp_bench.planners import PLANNERS
-from grasp_bench.planners.base import evaluated
 from grasp_bench.planners.search_space import Choice, FloatRange
-from grasp_bench.results import read_results
+from grasp_bench.planners.shared import evaluated
+from grasp_bench.run import launch, worker
+from grasp_bench.run.schema import SYSTEM
+from grasp_bench.run.store import read_results
+from grasp_bench.run.worker import run_unit
 from grasp_bench.tuning.settings_file import read_settings
 from grasp_bench.tuning.study import STUDIES_FILE, Tried
 from grasp_bench.tuning.tune import best_of, scored
-from grasp_bench.worker import run_unit
+
+# They differ from run to run even on the iteration clock.
+CLOCK_COLUMNS = [
+    *(column.name for column in SYSTEM),
+    *("planner_seconds", "encode_seconds", "wall_seconds"),
+]
 
 HORIZONS, TASKS, SETTINGS = (10, 20), 2, 4
 
@@ -77,6 +83,7 @@ def _small(monkeypatch):
     for planner in (Follower, Breaking):
         monkeypatch.setitem(PLANNERS._own, planner.name, planner)
     monkeypatch.setattr(launch, "LocalProcesses", InThisProcess)
+    monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
     monkeypatch.setattr(InThisProcess, "stop_after", None)
 
 
@@ -100,12 +107,12 @@ def tune(cli, responsive_checkpoint, monkeypatch):
 def test_the_better_setting_wins_on_equal_budgets(tune, tmp_path, responsive_checkpoint):
     code, text = tune("out")
     assert code == 0
-    assert "they count as failures" in text  # what Breaking raises
+    assert "ArithmeticError" in text  # what Breaking raises
     assert text.splitlines()[-1] == "out/settings.json"
     trials = read_results(tmp_path / "out")
     assert set(trials["tasks"]) == {"tune"}
     cells = trials.groupby(["planner", "horizon"])
-    assert (cells["planner_config_sha256"].nunique() == SETTINGS).all()
+    assert (cells["hyperparameters_sha256"].nunique() == SETTINGS).all()
     assert (cells.size() == SETTINGS * TASKS).all()
     first = trials[trials["planner_label"] == "follower"]
     assert len(first) == len(HORIZONS) * TASKS  # the default was tried
@@ -121,7 +128,7 @@ def test_the_better_setting_wins_on_equal_budgets(tune, tmp_path, responsive_che
             exact = cell.settings.get("exact", False)
             assert (cell.par2, cell.success) == ((1, 1) if exact else (8, 0))
             own = trials[(trials["planner"] == planner) & (trials["horizon"] == horizon)]
-            assert exact == own["planner_config"].str.contains('"exact": true').any()
+            assert exact == own["hyperparameters"].str.contains('"exact": true').any()
     assert found.planners["follower"][HORIZONS[0]].settings["exact"]
 
 
@@ -141,11 +148,11 @@ def test_a_trial_without_a_plan_has_no_cost_to_compare():
         {
             "success": pd.array([False, False], dtype="boolean"),
             "time_to_success": [math.nan, math.nan],
-            "blind_cost_realised": [1.0, 2.0],
+            "final_plan_cost_realised": [1.0, 2.0],
         }
     )
     assert scored(trials, 4) == (8, 0, 1.5)
-    trials.loc[1, "blind_cost_realised"] = math.nan
+    trials.loc[1, "final_plan_cost_realised"] = math.nan
     assert scored(trials, 4) == (8, 0, math.inf)
 
 
@@ -155,12 +162,12 @@ def test_a_tune_that_is_stopped_goes_on_as_if_it_had_not_been(tune, tmp_path):
     for moment in (1, 5, 3):
         code, text = tune("stopped", planners="follower", stop_after=moment)
         assert code == 130
-        assert "trials are safe" in text
+        assert f" of {len(HORIZONS) * TASKS} trials" in text
     code, _ = tune("stopped", planners="follower")
     assert code == 0
     one, two = (read_results(tmp_path / name) for name in ("whole", "stopped"))
     assert not two["trial_key"].duplicated().any()
-    left_out = list(CLOCK_COLUMNS)
+    left_out = CLOCK_COLUMNS
     pd.testing.assert_frame_equal(one.drop(columns=left_out), two.drop(columns=left_out))
     one, two = (read_settings(tmp_path / name / "settings.json") for name in ("whole", "stopped"))
     assert one.content.planners == two.content.planners
@@ -178,19 +185,21 @@ def test_more_settings_go_on_from_those_that_were_tried(tune, tmp_path):
     assert read_settings(tmp_path / "deep" / "found.json").content.tuning.settings == SETTINGS
     code, text = tune("out", "--trials", 1, planners="follower")
     assert code == 2
-    assert "was begun with other tasks (2 instead of 1): pick another --out" in text
+    assert "(2 instead of 1)" in text
+    assert "--out" in text
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "named"),
     [
-        (("--planners", "zero"), "planner 'zero' declares no search_space, so it cannot be tuned"),
-        (("--planners", "grsap"), "did you mean 'grasp'?"),
-        (("--horizons", "45"), "no tasks of horizon 45"),
-        (("--trials", "101"), "101 trials asked for"),
+        (("--planners", "zero"), "'zero'"),
+        (("--planners", "grsap"), "'grasp'"),
+        (("--planners", "missing.py:Mine"), "missing.py"),
+        (("--horizons", "45"), "45"),
+        (("--trials", "101"), "101"),
     ],
 )
-def test_what_cannot_be_tuned_is_said_in_a_sentence(refused, tiny_checkpoint, options, sentence):
+def test_what_cannot_be_tuned_is_said_in_a_sentence(refused, tiny_checkpoint, options, named):
     given = {"--planners": "cem", "--horizons": "10", "--model": str(tiny_checkpoint)}
     given |= dict([options])
-    assert sentence in refused("tune", *(part for pair in given.items() for part in pair))
+    assert named in refused("tune", *(part for pair in given.items() for part in pair))

@@ -5,11 +5,12 @@ import pygame
 import pytest
 import torch
 
-from envs.window import Window
-from grasp_bench.models import load_model, observe
+from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.envs.window import Window
+from grasp_bench.models import load_model
 from grasp_bench.tasks import load_tasks
+from grasp_bench.viewing.panels import panel_at
 from grasp_bench.viewing.play import Game, Hand, handle, play
-from grasp_bench.viewing.sheet import panel_at
 
 SIZE = 64
 
@@ -43,20 +44,22 @@ def test_without_a_target_the_agent_comes_to_rest(game):
 
 def test_the_model_makes_a_step_of_every_five_actions_and_sees_nothing(game, tasks):
     model = game._model
-    latent = model.encode(observe(tasks[0].start_state[None], model))
+    latent = model.encode(PUSHT.observe(tasks[0].start_state[None], model.view))
     target = np.array([400.0, 100.0])
     actions = []
     for _ in range(5):
         np.testing.assert_array_equal(game._latent, latent)
-        assert game.blind_steps == 0
+        assert game.final_plan_steps == 0
         actions.append(np.clip((target - game.state[:2]) / 100, -1, 1))
         game.act(target)
     stacked = model.normalise_actions(torch.from_numpy(np.stack(actions)).float())
     torch.testing.assert_close(game._latent, model.step(latent, stacked))
-    assert game.blind_steps == 5
+    assert game.final_plan_steps == 5
     game.look()
-    assert game.blind_steps == 0
-    torch.testing.assert_close(game._latent, model.encode(observe(game.state[None], model)))
+    assert game.final_plan_steps == 0
+    torch.testing.assert_close(
+        game._latent, model.encode(PUSHT.observe(game.state[None], model.view))
+    )
 
 
 def test_mouse_and_keys_are_understood(game, tasks):
@@ -77,7 +80,7 @@ def test_mouse_and_keys_are_understood(game, tasks):
     assert game.task.id == tasks[0].id
     game.act(None)
     send(pygame.KEYDOWN, key=pygame.K_r)
-    assert game.blind_steps == 0
+    assert game.final_plan_steps == 0
     send(pygame.KEYDOWN, key=pygame.K_x)
     assert not hand.closed
     send(pygame.KEYDOWN, key=pygame.K_ESCAPE)
@@ -114,8 +117,9 @@ def test_the_picture_says_when_the_goal_is_reached(game, tasks):
     before = game.picture(SIZE)
     game._world.set_state(tasks[0].goal_state)
     assert not np.array_equal(before[-20:], game.picture(SIZE)[-20:])
-    assert game._stamp() == ("block and agent in the goal region", True)
+    at_goal, success = game._stamp()
+    assert success
     away = tasks[0].goal_state.copy()
     away[:2] = np.where(away[:2] > 256, 30.0, 480.0)
     game._world.set_state(away)
-    assert game._stamp()[0].startswith("block in its goal region")
+    assert game._stamp()[0] not in (at_goal, "")

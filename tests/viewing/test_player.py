@@ -4,7 +4,7 @@ import numpy as np
 import pygame
 import pytest
 
-from envs.window import Window
+from grasp_bench.envs.window import Window
 from grasp_bench.viewing.player import Position, after_key, show_clip
 
 

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from grasp_bench.errors import UserError
+from grasp_bench.analysis.result_figures.drawing import svg_bytes
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.models.linear import LinearModel
-from grasp_bench.objective import goal_cost
-from grasp_bench.recreate import plan_again
-from grasp_bench.report.figures.drawing import svg_bytes
-from grasp_bench.rollout import rollout
-from grasp_bench.types import Candidate, Problem
-from grasp_bench.viewing.figures.adversarial import adversarial_states, draw_adversarial
-from grasp_bench.viewing.figures.landscape import draw_landscape, landscape, local_minima
-from grasp_bench.viewing.figures.traces import draw_traces
-from grasp_bench.viewing.figures.virtual_states import draw_virtual_states
-from grasp_bench.viewing.history import history, path_defect
+from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.rollout import rollout
+from grasp_bench.trial.replay import history, replay_trial
+from grasp_bench.viewing.plan_figures.adversarial import adversarial_states, draw_adversarial
+from grasp_bench.viewing.plan_figures.landscape import draw_landscape, landscape, local_minima
+from grasp_bench.viewing.plan_figures.traces import draw_traces, path_defect
+from grasp_bench.viewing.plan_figures.virtual_states import draw_virtual_states
 
 GRASP = {"sync_every": "5", "yield_every": "5"}
 
@@ -81,7 +80,7 @@ def test_adversarial_states_follow_the_gradient_through_the_model(linear_problem
 def test_a_history_has_every_iteration_of_the_same_plan(make_plan):
     trial, _ = make_plan("grasp", **GRASP)
     shown = []
-    plan_again(trial, shown.append)
+    replay_trial(trial, shown.append)
     candidates = history(trial)
     assert [c.iteration for c in candidates] == list(range(1, shown[-1].iteration + 1))
     for candidate in shown:
@@ -123,10 +122,10 @@ def test_the_figures_of_a_grasp_plan_are_drawn(make_plan):
 
 def test_what_a_planner_or_model_lacks_is_one_sentence(make_plan):
     trial, again = make_plan("cem", samples="16", elites="4")
-    with pytest.raises(UserError, match="only planners with virtual states"):
+    with pytest.raises(UserError, match="'cem'"):
         draw_virtual_states(trial, again, history(trial))
     observed = trial.problem.start[:, :4]
     linear = LinearModel(torch.eye(4), torch.ones(4, 10))
     problem = replace(trial.problem, model=linear, start=observed, goal=observed + 1)
-    with pytest.raises(UserError, match="has no decoder"):
+    with pytest.raises(UserError, match="'tiny'"):
         draw_adversarial(replace(trial, problem=problem))

@@ -1,0 +1,89 @@
+"""States what the reader of a table must know, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from grasp_bench.analysis.published import Source
+from grasp_bench.analysis.stats import POWER, SIGNIFICANCE
+
+INTERVALS_NOTE = "Small print: 95% intervals of both (Wilson, bootstrap), and n."
+FINAL_PLAN_NOTE = (
+    "Success is that of the final plan: the one plan that a planner commits to when its budget "
+    "ends. The planner chooses it by the model's cost alone."
+)
+
+
+def reading_notes(
+    unit: str, detectable: Mapping[int, float], sources: Sequence[Source]
+) -> list[str]:
+    """Says what stands in the cells of a table, and what bold means.
+
+    Args:
+        unit: of times; empty where there are none.
+        detectable: the smallest difference, by horizon, that the tests of ties could have found.
+        sources: of the numbers published elsewhere.
+    """
+    time = "time" if unit == "s" else unit
+    median = f" and median {time} to success over successes" if unit else ""
+    notes = [
+        f"Success rate{median}. Bold: the best at its horizon, and what an exact McNemar test on "
+        f"the same tasks does not tell from it (p >= {SIGNIFICANCE})."
+    ]
+    if detectable:
+        points = ", ".join(f"{100 * value:.0f} at H={h}" for h, value in detectable.items())
+        notes.append(
+            "Planners that are not told apart may still differ. The test on these tasks finds "
+            f"differences of so many points with {POWER:.0%} power: {points}."
+        )
+    if sources:
+        notes.append(
+            f"{'; '.join(source.protocol for source in sources)}. World model, tasks, budget and "
+            "hardware differ from those of the other columns: compare the pattern, not the digits."
+        )
+    return notes
+
+
+def protocol_notes(finished: pd.DataFrame) -> list[str]:
+    """Names the settings and hardware that all trials share."""
+    one = finished.iloc[0]
+    unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
+    cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
+    hardware = finished[["cpu", "cores", "accelerator"]].drop_duplicates()
+    machines = sorted(
+        f"{cpu} ({cores} cores)" if pd.isna(gpu) else gpu
+        for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
+    )
+    workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
+    closed_loop = (
+        f"Closed loop (MPC): the planner replans every {one['replan_every']} model step(s) from "
+        "the simulator's state, with the steps and the budget that are left."
+    )
+    return [
+        "Success: the plan reaches the goal at some step within the horizon. "
+        f"Budget {one['budget']:g} {unit}{cap}, stop: {one['stop']}, batch {one['batch']}, "
+        f"tasks: {one['tasks']} set, seed {one['master_seed']}, "
+        f"protocol version {one['protocol_version']}.",
+        *([] if one["protocol"] == "open-loop" else [closed_loop]),
+        f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
+        f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
+    ]
+
+
+def settings_notes(finished: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
+    """Says where the planners' hyperparameters come from, given their titles by label."""
+    columns = ["planner_label", "hyperparameters_source", "tuning_budget", "tuning_sha256", "model"]
+    planners: dict[str, list[str]] = {}
+    sources = finished[columns].drop_duplicates().itertuples(index=False, name=None)
+    for label, source, budget, sha256, model in sources:
+        if label in titles and pd.notna(source):
+            tuned = f"tuned, {budget} (settings/{model}.json, {str(sha256)[:12]})"
+            phrase = tuned if source == "tuned" else "the planners' defaults"
+            planners.setdefault(phrase, []).append(label)
+    parts = []
+    for phrase, labels in planners.items():
+        of = f" of {', '.join(titles[label] for label in labels)}" if len(planners) > 1 else ""
+        parts.append(f"Hyperparameters{of}: {phrase}.")
+    return [" ".join(parts)] if parts else []

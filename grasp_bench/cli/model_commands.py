@@ -1,0 +1,103 @@
+"""Declares the commands that list world models and measure what one knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grasp_bench.cli import printing
+from grasp_bench.cli.options import MODEL_HELP, Device, Form, Output, Threads
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.registry import did_you_mean
+from grasp_bench.diagnostics import SECTIONS, Section
+from grasp_bench.run.config import parse_names
+
+models_app = typer.Typer(name="models", help="List world models; measure what one knows.")
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the world models; `eval` measures what one knows."""
+    if context.invoked_subcommand is not None:
+        return
+    from grasp_bench.models import list_models
+
+    rows = [(one.name, one.kind, str(one.path or "an installed package")) for one in list_models()]
+    printing.show_list(["model", "kind", "where"], rows)
+
+
+@models_app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[Path, typer.Option(help="Training demonstrations, to fit probes on.")] = Path(
+        "data/train"
+    ),
+    held_out: Annotated[Path, typer.Option(help="Demonstrations to measure on.")] = Path(
+        "data/held-out"
+    ),
+    sections: Annotated[str, typer.Option(help="What to measure, separated by commas.")] = ",".join(
+        SECTIONS
+    ),
+    horizon: Annotated[int, typer.Option(min=1, help="Environment steps of a task.")] = 80,
+    tasks: Annotated[int, typer.Option(min=1, help="Held-out tasks to rank plans on.")] = 50,
+    brittleness_tasks: Annotated[
+        int, typer.Option(min=1, help="The first of them, to look for adversarial states on.")
+    ] = 32,
+    alternatives: Annotated[int, typer.Option(min=20, help="Plans to rank among, a task.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of every draw.")] = 0,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    form: Form = "rich",
+    output: Output = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder to draw figures into.")] = None,
+    update_card: Annotated[
+        bool, typer.Option("--update-card", help="Put it into the checkpoint's card.")
+    ] = False,
+) -> None:
+    """Measure what a world model knows, on held-out demonstrations and without a planner."""
+    chosen = _sections(sections)
+
+    import torch
+    from rich.console import Console
+
+    from grasp_bench.diagnostics.model_report import evaluate_model
+    from grasp_bench.diagnostics.report_settings import EvaluationSettings
+    from grasp_bench.diagnostics.report_sheets import render_report, report_sheets
+    from grasp_bench.models import load_model
+    from grasp_bench.models.checkpoint import find_checkpoint
+    from grasp_bench.models.checkpoint import update_card as update_card_of
+    from grasp_bench.tasks.demonstrations import load_demonstrations
+
+    torch.set_num_threads(threads)
+    loaded = load_model(model, device)
+    if update_card:
+        find_checkpoint(model)  # refuses a plugin, which has no card, before the work
+    unseen = load_demonstrations(held_out, "held-out")
+    train = load_demonstrations(data, "train")
+    settings = EvaluationSettings(
+        horizon=horizon, tasks=tasks, brittleness_tasks=brittleness_tasks,
+        alternatives=alternatives, seed=seed,
+    )  # fmt: skip
+    with Console(stderr=True).status("cutting tasks") as status:
+        evaluation = evaluate_model(loaded.model, train, unseen, settings, chosen, status.update)
+    if update_card:
+        typer.echo(update_card_of(model, loaded.sha256, evaluation.report), err=True)
+    if figures is not None:
+        from grasp_bench.diagnostics.model_figures import write_figures
+
+        for file in write_figures(loaded.model, evaluation, unseen, figures):
+            typer.echo(file, err=True)
+    if form == "json":
+        printing.emit(render_report(evaluation.report, form), output)
+    else:
+        printing.show(report_sheets(evaluation.report), form, output)
+
+
+def _sections(text: str) -> list[Section]:
+    names = parse_names(text)
+    for name in names:
+        if name not in SECTIONS:
+            raise UserError(f"--sections: unknown section '{name}': {did_you_mean(name, SECTIONS)}")
+    return [section for section in SECTIONS if section in names]

@@ -1,0 +1,174 @@
+"""Declares the commands that make demonstrations, task sets, world models, action priors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from grasp_bench.cli.options import Device, Threads
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+data_app = typer.Typer(name="data", no_args_is_help=True, help="Demonstrations to train on.")
+tasks_app = typer.Typer(name="tasks", no_args_is_help=True, help="The frozen task sets.")
+
+TrainingData = Annotated[Path, typer.Option("--data", help="Training demonstrations.")]
+HeldOutData = Annotated[
+    Path, typer.Option("--held-out", help="Demonstrations for the card's report.")
+]
+
+
+@data_app.command()
+def collect(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the dataset.", show_default="data/ and the split"),
+    ] = None,
+    split: Annotated[
+        Literal["train", "held-out"], typer.Option(help="Which random streams to use.")
+    ] = "train",
+    episodes: Annotated[int, typer.Option(min=1, help="In whole shards of 500.")] = 24_000,
+    steps: Annotated[int, typer.Option(min=20, help="Environment steps an episode.")] = 100,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Collect demonstrations; shards that are already there are kept."""
+    from grasp_bench.tasks.demonstrations import SHARD_EPISODES
+    from grasp_bench.tasks.demonstrations import collect as collect_demonstrations
+
+    folder = out or Path("data") / split
+    total = -(-episodes // SHARD_EPISODES) * SHARD_EPISODES
+    with _progress() as progress:
+        bar = progress.add_task(f"{split} episodes", total=total, note="")
+        collect_demonstrations(
+            folder, split, episodes, steps, workers, lambda done: progress.advance(bar, done)
+        )
+    typer.echo(f"{total} episodes of {steps} steps in {folder}")
+
+
+@tasks_app.command()
+def make(
+    name: Annotated[Literal["eval", "tune"], typer.Argument(help="Which task set.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+) -> None:
+    """Make a frozen task set anew; with the pinned packages its bytes are the shipped ones."""
+    from grasp_bench.tasks.task_set import SHIPPED, make_tasks
+
+    shipped = SHIPPED[name]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.touch()
+    with _progress() as progress:
+        bar = progress.add_task("tasks", total=shipped.total, note="")
+        digest = make_tasks(name, out, lambda done: progress.advance(bar, done))
+    same = "as shipped" if digest == shipped.sha256 else f"shipped: {shipped.sha256}"
+    typer.echo(f"{out} sha256 {digest} ({same})")
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Option(help="compact, patch, pose; smoke, patch-smoke.")
+    ] = "compact",
+    data: TrainingData = Path("data/train"),
+    held_out: HeldOutData = Path("data/held-out"),
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the run's state.", show_default="runs/RECIPE"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint to write.", show_default="checkpoints/pusht-RECIPE.safetensors"
+        ),
+    ] = None,
+    dinov2: Annotated[
+        str | None,
+        typer.Option(help="DINOv2 weights for the patch recipe: a name on the hub, or a folder."),
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+) -> None:
+    """Train a world model; the same command again resumes a stopped run."""
+    import torch
+
+    from grasp_bench.training.catalogue import get_recipe, with_dinov2
+    from grasp_bench.training.pipeline import train_world_model
+
+    torch.set_num_threads(threads)
+    chosen = get_recipe(recipe)
+    if dinov2 is not None:
+        chosen = with_dinov2(chosen, dinov2)
+    run = run or Path("runs") / recipe
+    out = out or Path("checkpoints") / f"pusht-{recipe}.safetensors"
+    with _stages() as report:
+        card = train_world_model(
+            chosen, data, held_out, run, out, _command(), device=device, report=report
+        )
+    typer.echo(f"{out} sha256 {card['sha256']}")
+    for name, errors in card["held_out"]["probes"].items():
+        figures = ", ".join(f"{key} {value}" for key, value in errors.items())
+        typer.echo(f"{name} probe: {figures}")
+
+
+def train_prior(
+    model: Annotated[str, typer.Option(help="Checkpoint, by name or path.")],
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run's state.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.", show_default="priors/ beside the checkpoint"),
+    ] = None,
+    data: TrainingData = Path("data/train"),
+    held_out: HeldOutData = Path("data/held-out"),
+    episodes: Annotated[int, typer.Option(min=1, help="Training episodes.")] = 24_000,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 6_000,
+    device: Device = "cpu",
+    threads: Threads = 1,
+) -> None:
+    """Train a model's action prior, which grasp-plus proposes plans from; resumable."""
+    import torch
+
+    from grasp_bench.training.action_prior import PriorRecipe
+    from grasp_bench.training.action_prior import train_prior as train_action_prior
+
+    torch.set_num_threads(threads)
+    schedule = replace(PriorRecipe().schedule, steps=steps)
+    recipe = PriorRecipe(episodes=episodes, schedule=schedule)
+    with _stages() as report:
+        path, card = train_action_prior(
+            model, recipe, data, held_out, run, _command(), out=out, device=device, report=report
+        )
+    nats = ", ".join(f"{name} {value}" for name, value in card["held_out"].items())
+    typer.echo(f"{path} sha256 {card['sha256']}\nheld-out nats per action: {nats}")
+
+
+def _progress() -> Progress:
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = *Progress.get_default_columns(), TimeElapsedColumn(), MofNCompleteColumn()
+    return Progress(*columns, TextColumn("{task.fields[note]}"))
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """Shows a progress bar per stage of training; prints lines where there is no terminal."""
+    with _progress() as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
+            note = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=steps, note=note)
+            progress.update(bars[stage], completed=step, note=note)
+            if not progress.console.is_terminal:
+                typer.echo(f"{stage} {step}/{steps} {note}")
+
+        yield report
+
+
+def _command() -> str:
+    return "grasp-bench " + " ".join(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Protocols, data types, errors, the registry, seeds: what every room may use."""

@@ -1,0 +1,68 @@
+"""Runs worker processes that end with their parent, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Runs calls on worker processes; `worker_pool` makes one."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Has a worker make a call; all of it must pickle."""
+        with _interrupts_held_back():  # a worker is born when it is first needed
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> Iterator[WorkerPool]:
+    """Opens worker processes that are ended on leaving, whatever they are at.
+
+    Args:
+        workers: how many.
+        prepare: called once in each worker.
+    """
+    context = get_context("spawn")
+    # We alone hold the writing end: it closes when we stop, and when we are killed.
+    lifeline, ours = context.Pipe(duplex=False)
+    pool = WorkerPool(workers, mp_context=context, initializer=_start, initargs=(lifeline, prepare))
+    try:
+        yield pool
+    finally:
+        ours.close()
+        pool.shutdown(cancel_futures=True)
+        lifeline.close()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Holds Ctrl-C back: it reaches us afterwards, and processes started within never.
+
+    It goes to the whole process group; the parent decides what it means.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(lifeline: Connection, prepare: Callable[[], None] | None) -> None:
+    threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
+    if prepare is not None:
+        prepare()
+
+
+def _exit_with_parent(lifeline: Connection) -> None:
+    try:
+        lifeline.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)

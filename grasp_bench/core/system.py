@@ -1,0 +1,88 @@
+"""Describes the system that a trial runs on: versions, hardware, source revision."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from grasp_bench.core.version import __version__
+
+
+@dataclass(frozen=True)
+class System:
+    """The columns of a results row that describe the system."""
+
+    package_version: str
+    git_commit: str | None
+    python_version: str
+    torch_version: str
+    pymunk_version: str
+    numpy_version: str
+    cpu: str
+    cores: int
+    accelerator: str | None
+
+
+@cache
+def describe_system(device: str) -> System:
+    """Describes this system, as the process that plans on `device` sees it."""
+    return System(
+        package_version=__version__,
+        git_commit=_git_commit(),
+        python_version=platform.python_version(),
+        torch_version=version("torch"),
+        pymunk_version=version("pymunk"),
+        numpy_version=version("numpy"),
+        cpu=_cpu_model(),
+        cores=usable_cores(),
+        accelerator=_accelerator(device),
+    )
+
+
+def usable_cores() -> int:
+    """Counts the CPU cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _accelerator(device: str) -> str | None:
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _git_commit() -> str | None:
+    """Returns the source tree's commit, marked where the tree differs; None outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            shlex.split(
+                "git --no-optional-locks describe --always --abbrev=40 --dirty --exclude=*"
+            ),
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,46 @@
+"""Copies of weights for inference, made anew when the weights change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor, nn
+
+Copy = TypeVar("Copy")
+
+
+class InferenceCopy(Generic[Copy]):
+    """Caches an inference-only copy of a module's weights."""
+
+    def __init__(self, build: Callable[[Any], Copy]) -> None:
+        """Takes the function that copies a module."""
+        self._build = build
+        self._copy: Copy | None = None
+        self._parameters: list[nn.Parameter] = []
+        self._versions: list[tuple[int, int]] = []
+
+    def of(self, module: nn.Module) -> Copy | None:
+        """Returns the copy of the module's present weights, None while one needs a gradient."""
+        if self._copy is None or self._versions != _versions(self._parameters):
+            self._parameters = list(module.parameters())
+            self._versions, self._copy = _versions(self._parameters), None
+        if any(parameter.requires_grad for parameter in self._parameters):
+            self._copy = None
+        elif self._copy is None:
+            self._copy = self._build(module)
+        return self._copy
+
+
+def transposed(layer: Any) -> tuple[Tensor, Tensor]:
+    """Returns bias [out] and weights [in, out] of a linear layer or a 1 x 1 convolution.
+
+    A CPU multiplies many rows faster in this layout.
+    """
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    return bias, weight.flatten(1).t().contiguous()
+
+
+def _versions(parameters: list[nn.Parameter]) -> list[tuple[int, int]]:
+    # torch raises a tensor's version with every write to it.
+    return [(parameter.data_ptr(), parameter._version) for parameter in parameters]

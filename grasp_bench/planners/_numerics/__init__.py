@@ -1,0 +1,1 @@
+"""Holds numerical parts of planners: Adam, coloured noise, block Cholesky, least squares."""

@@ -1,0 +1,84 @@
+"""Rolls out a world model serially: the only loop over model time in the package."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from grasp_bench.core.types import WorldModel
+
+
+def rollout(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
+    """Returns the states s_1 .. s_T that follow `start` under `actions`, s_{t+1} = F(s_t, a_t).
+
+    Args:
+        model: the world model F.
+        start: [B, *Z] states s_0.
+        actions: [B, ..., T, A] normalised actions. The dimensions between B and T, such as
+            the samples of a population, all begin at their problem's start.
+
+    Returns:
+        [B, ..., T, *Z].
+    """
+    latent_rank = len(model.latent_shape)
+    return torch.stack(list(_successors(model, start, actions)), dim=-1 - latent_rank)
+
+
+def last_state(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
+    """Returns the state s_T [B, ..., *Z] that `rollout` ends in; holds one state at a time."""
+    state = start
+    for state in _successors(model, start, actions):  # noqa: B007
+        pass
+    return state
+
+
+def guided_rollout(
+    model: WorldModel,
+    actions: Tensor,
+    states: Tensor,
+    leaves: Sequence[int],
+    choose: Callable[[int, Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rolls out plans that follow given ones up to a moment, and choose from there on.
+
+    What they follow is not rolled out again.
+
+    Args:
+        model: the world model F.
+        actions: [B, N, T, A] to follow.
+        states: [B, N, T, *Z] s_0 .. s_{T-1}, where those are taken.
+        leaves: for each of the N plans, the first step that it chooses itself; ascending.
+        choose: a_t [B, n, A] for t and the states s_t [B, n, *Z] of the n plans that have left.
+
+    Returns:
+        actions [B, N, T, A], states [B, N, T, *Z] and the states s_T [B, N, *Z] they lead to.
+    """
+    actions, states = actions.clone(), states.clone()
+    state = states[:, :0, 0]
+    for t in range(actions.shape[-2]):
+        before, left = state.shape[1], bisect_right(leaves, t)
+        state = torch.cat([state, states[:, before:left, t]], dim=1)
+        chosen = choose(t, state)
+        states[:, :left, t], actions[:, :left, t] = state, chosen
+        state = model.step(state, chosen)
+    return actions, states, state
+
+
+def spread(model: WorldModel, latent: Tensor, leading: torch.Size) -> Tensor:
+    """Repeats latents [B, *Z] (as a view) over the leading dimensions [B, ...]."""
+    latent_rank = len(model.latent_shape)
+    batch = latent.shape[: latent.ndim - latent_rank]
+    inserted = (1,) * (len(leading) - len(batch))
+    return latent.reshape(*batch, *inserted, *model.latent_shape).expand(
+        *leading, *model.latent_shape
+    )
+
+
+def _successors(model: WorldModel, start: Tensor, actions: Tensor) -> Iterator[Tensor]:
+    state = spread(model, start, actions.shape[:-2])
+    for action in actions.unbind(dim=-2):
+        state = model.step(state, action)
+        yield state

@@ -1,0 +1,96 @@
+"""Holds what planners share: restarts, candidates, checks of hyperparameters."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Problem, Reference
+from grasp_bench.planners.objective import goal_cost
+
+
+class RestartingPlanner(ABC):
+    """Gives a dataclass of hyperparameters the `Planner` protocol; its `_run` is one run.
+
+    Raises:
+        UserError: a count (integer field) is below 1, or a rate (float field) is below 0 or
+            not finite.
+    """
+
+    name: ClassVar[str]
+    reference: ClassVar[Reference] = "none"
+
+    def __post_init__(self) -> None:
+        for field, value in vars(self).items():
+            if isinstance(value, bool):
+                continue
+            if isinstance(value, int) and value < 1:
+                raise UserError(f"{self.name}: {field} must be at least 1, not {value}")
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise UserError(
+                    f"{self.name}: {field} must be a finite number of at least 0, not {value}"
+                )
+
+    def check_range(self, field: str, low: float = 0.0, high: float = math.inf) -> None:
+        """Raises UserError unless low <= the field's value <= high."""
+        value = getattr(self, field)
+        if not low <= value <= high:
+            limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise UserError(f"{self.name}: {field} must be {limit}, not {value}")
+
+    def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+        """Yields the candidates of one run after another, without end.
+
+        The paper gives every planner a fixed number of iterations; a planner with time left
+        starts over from a fresh initialisation. `Candidate.iteration` counts through all runs.
+        """
+        done = 0
+        while True:
+            iteration = done
+            for candidate in self._run(problem, noise):
+                iteration = done + candidate.iteration
+                yield replace(candidate, iteration=iteration)
+            done = iteration
+
+    @abstractmethod
+    def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]: ...
+
+
+def evaluated(
+    problem: Problem, actions: Tensor, iteration: int, virtual_states: Tensor | None = None
+) -> Candidate:
+    """Returns a candidate of actions [B, T, A] with the cost of a serial rollout, forward only.
+
+    The planner may go on changing its tensors in place: the candidate holds copies.
+    """
+    with torch.no_grad():
+        cost = goal_cost(problem, actions)
+    states = None if virtual_states is None else snapshot(virtual_states)
+    return Candidate(snapshot(actions), cost, iteration, states)
+
+
+def no_action(problem: Problem) -> Tensor:
+    """Returns actions [B, T, A] that are 0 in the environment, before normalisation."""
+    model = problem.model
+    idle = problem.start.new_zeros(
+        problem.batch, problem.steps * model.frameskip, model.action_dim // model.frameskip
+    )
+    return model.normalise_actions(idle)
+
+
+def variable(tensor: Tensor) -> Tensor:
+    """Returns a view that autograd differentiates by, sharing the tensor's memory."""
+    return tensor.detach().requires_grad_()
+
+
+def snapshot(tensor: Tensor) -> Tensor:
+    """Returns a copy that later steps in place do not touch."""
+    return tensor.detach().clone()

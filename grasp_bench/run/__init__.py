@@ -1,0 +1,1 @@
+"""Many trials, from a configuration to results on disk."""

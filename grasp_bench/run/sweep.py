@@ -1,0 +1,76 @@
+"""Runs a sweep: planners x horizons x tasks, split into units of work and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from grasp_bench.core.types import Row
+from grasp_bench.planners import PlannerSpec
+from grasp_bench.run.executors.local import Executor
+from grasp_bench.run.run_folder import RunFolder
+from grasp_bench.run.worker import WorkUnit
+from grasp_bench.tasks import TaskSet
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid of trials: planners on the first tasks of every horizon's set.
+
+    Attributes:
+        planners: by horizon, the configurations to compare.
+        task_sets: by horizon, each cut to the tasks to run.
+        batch: tasks planned together.
+    """
+
+    planners: Mapping[int, Sequence[PlannerSpec]]
+    task_sets: Mapping[int, TaskSet]
+    batch: int
+
+    def units(self) -> Iterator[WorkUnit]:
+        """Yields units task by task across horizons and planners: a stopped sweep is balanced.
+
+        Which tasks share a batch depends on the grid alone, never on what is done already.
+        """
+        longest = max(len(task_set.tasks) for task_set in self.task_sets.values())
+        for begin in range(0, longest, self.batch):
+            for horizon, task_set in self.task_sets.items():
+                end = min(begin + self.batch, len(task_set.tasks))
+                if begin < end:
+                    for planner in self.planners[horizon]:
+                        yield WorkUnit(planner, horizon, begin, end)
+
+    def keys(self, unit: WorkUnit) -> list[str]:
+        """Returns the trial keys of a unit."""
+        tasks = self.task_sets[unit.horizon].tasks[unit.begin : unit.end]
+        return [unit.planner.trial_key(task.id) for task in tasks]
+
+    def all_keys(self) -> set[str]:
+        """Returns the trial keys of the whole grid."""
+        return {key for unit in self.units() for key in self.keys(unit)}
+
+
+def run_sweep(
+    sweep: Sweep,
+    folder: RunFolder,
+    executor: Executor,
+    on_rows: Callable[[list[Row]], None],
+) -> None:
+    """Runs the trials that the folder lacks, and stores each as it finishes.
+
+    However this ends, what had finished is on disk; running it again does the rest.
+    """
+    done = folder.finished()
+    pending: Iterable[WorkUnit] = (
+        unit for unit in sweep.units() if not done.issuperset(sweep.keys(unit))
+    )
+    try:
+        with closing(executor.run(pending)) as results:
+            for unit_rows in results:
+                # A batch that was half done is run whole, as batches round differently.
+                rows = [row for row in unit_rows if row["trial_key"] not in done]
+                folder.add(rows)
+                on_rows(rows)
+    finally:
+        folder.compact()

@@ -1,0 +1,136 @@
+"""Turns one unit of work into finished rows, in any process."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from grasp_bench.core.errors import UserError
+from grasp_bench.core.seeds import trial_seed
+from grasp_bench.core.system import describe_system
+from grasp_bench.core.types import Planner, Row, uses_prior
+from grasp_bench.envs import Environment
+from grasp_bench.models import LoadedModel, load_model
+from grasp_bench.planners import PlannerSpec, make_planner
+from grasp_bench.run.reference_workload import time_reference_workload
+from grasp_bench.run.schema import OUTCOME
+from grasp_bench.tasks import TaskSet, load_tasks
+from grasp_bench.trial.outcome import criteria_columns, distance_columns
+from grasp_bench.trial.protocol import TrialProtocol
+from grasp_bench.trial.trials import run_trials, warm_up
+
+_warm: set[tuple[str, str, int]] = set()
+_load_tasks = cache(load_tasks)
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Tasks begin..end-1 of a horizon's set, planned as one batch by one planner."""
+
+    planner: PlannerSpec
+    horizon: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker needs to know besides its units.
+
+    Attributes:
+        protocol: how a trial is run.
+        settings: that all trials of the run share, by column of the results.
+        workers: how many of its kind run beside each other.
+    """
+
+    protocol: TrialProtocol
+    settings: Mapping[str, Any]
+    workers: int
+
+
+def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
+    """Loads what a unit names, once per process, and runs its trials."""
+    settings = assignment.settings
+    task_set = _load_tasks(settings["tasks"], unit.horizon)
+    loaded = _model(settings["model_source"], settings["model_sha256"], settings["device"])
+    planner = _planner(unit.planner)
+    return run_tasks(assignment, unit, task_set, loaded, planner)
+
+
+def run_tasks(
+    assignment: Assignment,
+    unit: WorkUnit,
+    task_set: TaskSet,
+    loaded: LoadedModel,
+    planner: Planner,
+) -> list[Row]:
+    """Runs a unit's trials. A planner that raises makes rows of status `error`."""
+    protocol, spec = assignment.protocol, unit.planner
+    tasks = task_set.tasks[unit.begin : unit.end]
+    warm = loaded.sha256, spec.label, task_set.horizon
+    reference_seconds = time_reference_workload(protocol.device)
+    started = datetime.now(UTC)
+    outcomes = [_no_outcome(task_set.environment)] * len(tasks)
+    error = None
+    try:
+        if protocol.clock == "wall" and warm not in _warm:
+            warm_up(task_set, tasks, planner, loaded.model, protocol)
+            _warm.add(warm)
+        outcomes = run_trials(task_set, tasks, planner, loaded.model, protocol)
+    except Exception:  # whatever a planner raises is a result: the sweep goes on
+        error = traceback.format_exc()
+    return [
+        {
+            "trial_key": spec.trial_key(task.id),
+            "status": "error" if error else "ok",
+            "error": error,
+            "task_id": task.id,
+            "horizon": task.horizon,
+            "planner": spec.name,
+            "planner_source": spec.source,
+            "planner_file_sha256": spec.file_sha256,
+            "planner_label": spec.label,
+            "hyperparameters": spec.hyperparameters,
+            "hyperparameters_sha256": spec.hyperparameters_sha256,
+            "hyperparameters_source": "tuned" if spec.tuning_sha256 else "default",
+            "tuning_sha256": spec.tuning_sha256,
+            "tuning_budget": spec.tuning_budget,
+            "prior_sha256": loaded.prior_sha256 if uses_prior(planner) else None,
+            "trial_seed": trial_seed(protocol.master_seed, task.id, spec.name),
+            **outcome,
+            **assignment.settings,
+            **asdict(describe_system(protocol.device)),
+            "reference_seconds": reference_seconds,
+            "workers": assignment.workers,
+            "started_at": started,
+        }
+        for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+
+
+def _no_outcome(environment: Environment) -> Row:
+    """Gives the outcome columns of a trial that raised: all null."""
+    return {
+        **dict.fromkeys(column.name for column in OUTCOME),
+        **criteria_columns(environment, None, missing=None),
+        **criteria_columns(environment, None, "final_plan_", missing=None),
+        **distance_columns(environment, None),
+    }
+
+
+@cache
+def _planner(spec: PlannerSpec) -> Planner:
+    return make_planner(spec.source, json.loads(spec.hyperparameters))
+
+
+@cache
+def _model(source: str, sha256: str, device: str) -> LoadedModel:
+    loaded = load_model(source, device)
+    if loaded.sha256 != sha256:
+        raise UserError(f"the world model '{source}' changed while it was in use")
+    return loaded

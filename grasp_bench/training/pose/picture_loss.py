@@ -1,0 +1,48 @@
+"""The patch model's first stage: pictures drawn from tokens, without labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from grasp_bench.models.layers import as_input
+from grasp_bench.models.patch_encoder import CELL, PatchDecoder, PatchEncoder
+from grasp_bench.training.loop import LossFunction
+
+# Each batch blanks a share of cells between zero and this, so that the encoder also sees
+# whole pictures.
+_LARGEST_SHARE = 0.6
+_FOREGROUND = 9.0  # additional weight of a pixel that is not background
+
+
+def picture_loss(
+    encoder: nn.Module, decoder: PatchDecoder, pixels: Tensor, batch: int
+) -> LossFunction:
+    """Returns the squared error of whole pictures drawn from tokens.
+
+    A `PatchEncoder` learns with the decoder, by masked prediction: it sees pictures that are
+    partly blanked. Any other encoder stays as it is and sees whole pictures.
+
+    Args:
+        encoder: pictures to tokens.
+        decoder: tokens to pictures.
+        pixels: [N, S, S, 3] uint8 frames to draw batches from.
+        batch: frames a step.
+    """
+    device = next(decoder.parameters()).device
+    cells = pixels.shape[1] // CELL
+
+    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        rows = torch.randint(len(pixels), (batch,), generator=generator)
+        picture = as_input(pixels[rows].to(device))
+        if not isinstance(encoder, PatchEncoder):
+            with torch.no_grad():
+                tokens = encoder(picture)
+            return (decoder(tokens) - picture).square().mean(), {}
+        share = float(torch.rand((), generator=generator)) * _LARGEST_SHARE
+        blanked = (torch.rand(batch, 1, cells, cells, generator=generator) < share).float()
+        error = (decoder(encoder(picture, blanked.to(device))) - picture).square()
+        foreground = (picture.amax(1, keepdim=True) > 0.04).float()
+        return ((1 + _FOREGROUND * foreground) * error).mean(), {"blanked": round(share, 2)}
+
+    return loss

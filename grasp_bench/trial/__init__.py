@@ -1,0 +1,1 @@
+"""One trial, from a task to its outcome."""

@@ -1,0 +1,106 @@
+"""Asks a planner for candidates: the only loop that does.
+
+A trial, each planning of a closed loop, a warm-up, a replay and a figure of a planner's
+history all call `drive`. They differ in the clock, the limits and what they do with a
+candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Candidate, Planner, Problem, WorldModel
+from grasp_bench.trial.clock import Clock
+from grasp_bench.trial.metered import MeteredModel
+from grasp_bench.trial.trial_state import Usage
+
+
+class Meter:
+    """Counts what the planning of a batch uses, over one planning or several.
+
+    Attributes:
+        clock: runs while the planner plans.
+        model: the world model, counting.
+        usage: so far; model evaluations are those of each problem.
+    """
+
+    def __init__(self, clock: Clock, model: WorldModel, batch: int) -> None:
+        self.clock = clock
+        self.model = MeteredModel(model)
+        self.usage = Usage()
+        self._batch = batch
+
+    def read(self) -> None:
+        """Brings time, seconds and model evaluations up to date."""
+        self.usage = replace(
+            self.usage,
+            time=self.clock.elapsed,
+            seconds=self.clock.seconds,
+            model_evals_forward=self.model.model_evals_forward // self._batch,
+            model_evals_backward=self.model.model_evals_backward // self._batch,
+        )
+
+    def count(self, iterations: int) -> None:
+        """Counts a candidate with that many iterations behind it."""
+        self.usage = replace(
+            self.usage, candidates=self.usage.candidates + 1, iterations=iterations
+        )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop asking.
+
+    Attributes:
+        budget: planner time; a candidate that arrives later does not count.
+        max_iterations: a candidate with more iterations behind it does not count.
+        ask_until: planner time from which no further candidate is asked for.
+        ask_until_iterations: iterations from which no further candidate is asked for.
+    """
+
+    budget: float = math.inf
+    max_iterations: float = math.inf
+    ask_until: float = math.inf
+    ask_until_iterations: float = math.inf
+
+
+def drive(
+    planner: Planner,
+    problem: Problem,
+    noise: NoiseStreams,
+    meter: Meter,
+    limits: Limits,
+    on_candidate: Callable[[Candidate], bool],
+) -> None:
+    """Asks for candidates until the limits, the planner's end, or `on_candidate` says stop.
+
+    Args:
+        planner: sees the problem, its noise and a counting model.
+        problem: of batch B.
+        noise: B streams.
+        meter: goes on counting from where it stands.
+        limits: of this planning.
+        on_candidate: takes each candidate that counts; returns whether to stop.
+    """
+    done = meter.usage.iterations
+    candidates = _candidates(planner, replace(problem, model=meter.model), noise)
+    ask_until = min(limits.ask_until, limits.budget)
+    while meter.clock.elapsed < ask_until and meter.usage.iterations < limits.ask_until_iterations:
+        candidate = meter.clock.next_candidate(candidates)
+        meter.read()
+        if candidate is None or meter.clock.elapsed > limits.budget:
+            break
+        iterations = done + candidate.iteration
+        if iterations > limits.max_iterations:
+            break
+        meter.count(iterations)
+        if on_candidate(candidate):
+            break
+
+
+def _candidates(planner: Planner, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
+    """Puts off what `plan` does before its first candidate until that is asked for."""
+    yield from planner.plan(problem, noise)

@@ -1,0 +1,52 @@
+"""Counts a world model's work, a cost that no hardware changes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from grasp_bench.core.types import WorldModel
+
+
+class MeteredModel:
+    """Wraps a `WorldModel` and counts the transitions (s, a) that it evaluates.
+
+    A `step` call of leading dimensions [B, T] evaluates B * T.
+
+    Attributes:
+        model_evals_forward: transitions evaluated.
+        model_evals_backward: transitions whose output a gradient flowed back through.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model = model
+        self.frameskip = model.frameskip
+        self.action_dim = model.action_dim
+        self.view = model.view
+        self.latent_shape = model.latent_shape
+        self.encode, self.distance = model.encode, model.distance
+        self.normalise_actions = model.normalise_actions
+        self.denormalise_actions = model.denormalise_actions
+        self.model_evals_forward = 0
+        self.model_evals_backward = 0
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """Takes the wrapped model's step and counts it."""
+        output = self._model.step(state, action)
+        rows = math.prod(output.shape[: output.ndim - len(self.latent_shape)])
+        self.model_evals_forward += rows
+        if output.requires_grad:
+
+            def count_backward(_: Tensor) -> None:
+                self.model_evals_backward += rows
+
+            output.register_hook(count_backward)  # type: ignore[no-untyped-call]
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        """Gives whatever else the wrapped model offers, such as `decode`."""
+        if name == "_model":  # not set yet, as while unpickling
+            raise AttributeError(name)
+        return getattr(self._model, name)

@@ -1,0 +1,134 @@
+"""Turns tasks into planning problems: encoded ends, a reference where asked for, and noise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.seeds import trial_seed
+from grasp_bench.core.types import (
+    ActionPrior,
+    FloatArray,
+    Observation,
+    Planner,
+    Problem,
+    Task,
+    WorldModel,
+)
+from grasp_bench.envs import Environment, PlanOutcome
+from grasp_bench.tasks import TaskSet
+from grasp_bench.trial.clock import synchronise
+
+
+def noise_streams(
+    tasks: Sequence[Task], planner: Planner, master_seed: int, planning: int = 0
+) -> NoiseStreams:
+    """Returns one stream per task; in closed loop each planning after the first has its own."""
+    # A stream apart, so that a planning does not depend on what those before it have drawn.
+    name = f"{planner.name}/replanning {planning}" if planning else planner.name
+    return NoiseStreams.from_seeds([trial_seed(master_seed, task.id, name) for task in tasks])
+
+
+def encode_problem(
+    task_set: TaskSet,
+    tasks: Sequence[Task],
+    planner: Planner,
+    model: WorldModel,
+    master_seed: int,
+    device: str,
+) -> tuple[Problem, float]:
+    """Returns the problem of B tasks, and the seconds that encoding it took.
+
+    Args:
+        task_set: the tasks' environment and all tasks of the horizon. A planner whose
+            `reference` is "other" is handed the demonstration of one of them.
+        tasks: B of them.
+        planner: says which reference it wants.
+        model: encodes start and goal.
+        master_seed: decides whose demonstration "other" is.
+        device: the model's.
+    """
+    environment = task_set.environment
+    start = environment.observe(np.stack([task.start_state for task in tasks]), model.view)
+    goal = environment.observe(np.stack([task.goal_state for task in tasks]), model.view)
+    with torch.no_grad():
+        (z_start, z_goal), seconds = _encoded([start, goal], model, device)
+        reference = _reference(tasks, task_set.tasks, planner, master_seed)
+        if reference is not None:
+            reference = model.normalise_actions(reference.to(z_start))
+    steps = task_set.horizon // model.frameskip
+    prior: ActionPrior | None = getattr(model, "prior", None)
+    return Problem(model, z_start, z_goal, steps, reference, prior), seconds
+
+
+def remaining_problem(
+    problem: Problem, environment: Environment, states: FloatArray, done: int
+) -> tuple[Problem, float]:
+    """Returns what is left of a problem when `done` model steps have led to states [B, S].
+
+    Its start is encoded anew; also gives the seconds that this took.
+    """
+    device, reference = str(problem.start.device), problem.reference_actions
+    observation = environment.observe(states, problem.model.view)
+    (start,), seconds = _encoded([observation], problem.model, device)
+    rest = replace(
+        problem,
+        start=start,
+        steps=problem.steps - done,
+        reference_actions=None if reference is None else reference[:, done:],
+    )
+    return rest, seconds
+
+
+def environment_actions(plans: Tensor, problem: Problem) -> FloatArray:
+    """Returns environment actions [B, H, E] of plans [B, T, A], wherever those are."""
+    actions = problem.model.denormalise_actions(plans.to(problem.start.device))
+    return actions.cpu().numpy().astype(np.float64)
+
+
+def realised_costs(
+    environment: Environment, outcomes: Sequence[PlanOutcome], model: WorldModel, goal: Tensor
+) -> list[float]:
+    """Returns the model's distances of where B plans really ended to their goals [B, *Z]."""
+    ends = np.stack([outcome.final_state for outcome in outcomes])
+    with torch.no_grad():
+        latents = model.encode(environment.observe(ends, model.view))
+        costs: list[float] = model.distance(latents, goal).tolist()
+    return costs
+
+
+def _encoded(
+    observations: Sequence[Observation], model: WorldModel, device: str
+) -> tuple[list[Tensor], float]:
+    """Returns latents [B, *Z] of every observation, and the seconds they took."""
+    with torch.no_grad():
+        synchronise(device)
+        begin = time.perf_counter()
+        latents = [model.encode(observation) for observation in observations]
+        synchronise(device)
+    return latents, time.perf_counter() - begin
+
+
+def _reference(
+    tasks: Sequence[Task], pool: Sequence[Task], planner: Planner, master_seed: int
+) -> Tensor | None:
+    """Returns environment actions [B, H, E] of a demonstration per task."""
+    if planner.reference == "none":
+        return None
+    sources = list(tasks)
+    if planner.reference == "other":
+        sources = [_other_task(task, pool, planner, master_seed) for task in tasks]
+    return torch.from_numpy(np.stack([source.demo_actions for source in sources]))
+
+
+def _other_task(task: Task, pool: Sequence[Task], planner: Planner, master_seed: int) -> Task:
+    # A stream apart from the planner's, so that neither shifts the other's numbers.
+    seed = trial_seed(master_seed, task.id, f"{planner.name}/reference")
+    others = [other for other in pool if other.id != task.id]
+    return others[int(np.random.default_rng(seed).integers(len(others)))]

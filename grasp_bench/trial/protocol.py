@@ -1,0 +1,83 @@
+"""Holds what decides how a trial is run, apart from its planner, model and task."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from grasp_bench.core.errors import UserError
+
+ClockKind = Literal["wall", "iterations"]
+ProtocolKind = Literal["open-loop", "mpc"]
+StopRule = Literal["first-success", "never"]
+
+DEFAULT_BUDGET: dict[ClockKind, float] = {"wall": 5.0, "iterations": 100.0}
+FIRST_CHECK: dict[ClockKind, float] = {"wall": 0.02, "iterations": 1.0}
+CHECK_RATIO = 1.25
+DEFAULT = float("nan")  # this very object stands for the clock's default
+REPLAN_EVERY: dict[ProtocolKind, int] = {"mpc": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialProtocol:
+    """How a trial is run. Every field is a column of the results.
+
+    Attributes:
+        protocol: `open-loop` plans once; `mpc`, closed loop, replans from the simulator's state.
+        replan_every: model steps executed of a plan in closed loop, else None.
+        master_seed: every trial's random stream derives from it, the task id and the planner.
+        clock: `wall` counts planner seconds, `iterations` counts candidates.
+        budget: planner time at which a trial ends, in the clock's unit.
+        max_iterations: planner iterations at which a trial ends at the latest.
+        stop: ends a trial at its first success, or never before its budget.
+        check_first: planner time of the first check of a plan.
+        check_ratio: ratio of one check's planner time to the one before.
+        batch: tasks planned together; times of different batch sizes do not compare.
+        device: torch device of model and planner.
+        threads: torch threads of each worker process.
+
+    Raises:
+        UserError: a value is out of its range, or two do not fit each other.
+    """
+
+    protocol: ProtocolKind = "open-loop"
+    replan_every: int | None = None
+    master_seed: int = 0
+    clock: ClockKind = "wall"
+    budget: float = DEFAULT
+    max_iterations: int | None = None
+    stop: StopRule = "first-success"
+    check_first: float = DEFAULT
+    check_ratio: float = CHECK_RATIO
+    batch: int = 1
+    device: str = "cpu"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, kind in (("protocol", ProtocolKind), ("clock", ClockKind), ("stop", StopRule)):
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise UserError(f"--{name} must be one of {known}, not '{getattr(self, name)}'")
+        for name, default in (("budget", DEFAULT_BUDGET), ("check_first", FIRST_CHECK)):
+            if getattr(self, name) is DEFAULT:
+                object.__setattr__(self, name, default[self.clock])
+        if self.replan_every is None:
+            object.__setattr__(self, "replan_every", REPLAN_EVERY.get(self.protocol))
+        for name in (
+            *("budget", "batch", "threads", "max_iterations", "replan_every"),
+            *("check_first", "check_ratio"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                option = name.replace("_", "-")
+                raise UserError(f"--{option} must be a positive number, not {value}")
+        if self.check_ratio <= 1:
+            raise UserError(f"--check-ratio must be greater than 1, not {self.check_ratio}")
+        if (self.protocol == "mpc") != (self.replan_every is not None):
+            raise UserError(
+                "--replan-every belongs to --protocol mpc: an open-loop plan is executed whole"
+            )
+
+
+PROTOCOL_COLUMNS = tuple(field.name for field in fields(TrialProtocol))
