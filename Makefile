@@ -24,7 +24,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
-	@echo "make test             environment, lint, types, tests (under 10 minutes)"
+	@echo "make test             environment, lint, types, tests (under 6 minutes)"
 	@echo "make test-slow        the tests that take minutes each"
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
@@ -55,6 +55,7 @@ test: lint types
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 docs: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-slow: env

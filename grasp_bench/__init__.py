@@ -1,11 +1,6 @@
 """grasp-bench: a benchmark suite for planning with learned world models.
 
-    import grasp_bench
-
-    trials = grasp_bench.evaluate("grasp", horizon=40, trials=10, budget=2.0)
-    trials["success"].mean()
-
-`trials` has one row per trial and the columns of a results file (docs/results-file.md).
+`grasp_bench.evaluate("grasp", horizon=40, trials=10, budget=2.0)` is the shortest use.
 """
 
 from __future__ import annotations
@@ -76,6 +71,7 @@ def evaluate(
     horizon: int | None = None,
     trials: int | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
+    untuned: bool = False,
     budget: float | None = None,
     **protocol: Any,
 ) -> pd.DataFrame:
@@ -92,6 +88,7 @@ def evaluate(
         horizon: H, environment steps; a loaded task set has its own.
         trials: the first N tasks; by default all of a loaded task set, else 50.
         hyperparameters: of the planner, on top.
+        untuned: start from the planner's defaults.
         budget: planner seconds per trial, or candidates with `clock="iterations"`.
         **protocol: further fields of `grasp_bench.trial.protocol.TrialProtocol`, such as
             `clock`, `stop`, `batch`, `master_seed`, `device`.
@@ -99,27 +96,43 @@ def evaluate(
     Raises:
         UserError: a name, a value or a combination of them is wrong.
     """
+    from dataclasses import fields
+
+    from grasp_bench.core.errors import UserError
+    from grasp_bench.core.registry import did_you_mean
     from grasp_bench.models import load_model
-    from grasp_bench.run.evaluate import evaluate_tasks
+    from grasp_bench.run.launch import check_horizon, run_settings
+    from grasp_bench.run.store import rows_table, to_frame
+    from grasp_bench.run.worker import Assignment, WorkUnit, run_tasks
     from grasp_bench.tasks import TaskSet, load_tasks
     from grasp_bench.trial.protocol import TrialProtocol
+    from grasp_bench.trial.replay import torch_threads
     from grasp_bench.tuning.resolve import resolve_one
 
+    for name in protocol.keys() - {field.name for field in fields(TrialProtocol)}:
+        known = [field.name for field in fields(TrialProtocol)]
+        raise UserError(f"evaluate has no setting '{name}': {did_you_mean(name, known)}")
     given: dict[str, Any] = {} if budget is None else {"budget": budget}
     chosen = TrialProtocol(**given, **protocol)
     loaded = load_model(model, chosen.device) if isinstance(model, str) else model
     if isinstance(tasks, TaskSet):
-        task_set, count = tasks, trials
-    else:
-        count = 50 if trials is None else trials
-        task_set = load_tasks(tasks, _required(horizon), count)
-    built, spec = resolve_one(planner, task_set.horizon, loaded, hyperparameters or {})
-    return evaluate_tasks(built, spec, loaded, task_set, count, chosen)
-
-
-def _required(horizon: int | None) -> int:
-    from grasp_bench.core.errors import UserError
-
-    if horizon is None:
+        task_set = tasks
+    elif horizon is None:
         raise UserError("evaluate needs a horizon, in environment steps, such as horizon=40")
-    return horizon
+    else:
+        task_set = load_tasks(tasks, horizon, 50 if trials is None else trials)
+    if horizon not in (None, task_set.horizon):
+        raise UserError(f"the tasks given are of horizon {task_set.horizon}, not {horizon}")
+    count = len(task_set.tasks) if trials is None else trials
+    if not 1 <= count <= len(task_set.tasks):
+        raise UserError(f"{trials} trials asked for: there are 1 to {len(task_set.tasks)} tasks")
+    built, spec = resolve_one(planner, task_set.horizon, loaded, hyperparameters or {}, untuned)
+    check_horizon(task_set.horizon, loaded.model.frameskip)
+    assignment = Assignment(chosen, run_settings(loaded, task_set, chosen), workers=1)
+    rows = []
+    with torch_threads(chosen.threads):
+        for begin in range(0, count, chosen.batch):
+            end = min(begin + chosen.batch, count)
+            unit = WorkUnit(spec, task_set.horizon, begin, end)
+            rows += run_tasks(assignment, unit, task_set, loaded, built)
+    return to_frame([rows_table(rows)])

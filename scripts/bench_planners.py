@@ -35,6 +35,7 @@ from grasp_bench.core.types import Planner, Problem, WorldModel
 from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.models import load_model
 from grasp_bench.planners import GRASP, PLANNERS, make_planner
+from grasp_bench.planners.grasp import annealed
 from grasp_bench.tasks.task_set import load_tasks
 from grasp_bench.trial.clock import synchronise
 from grasp_bench.trial.metered import MeteredModel
@@ -55,16 +56,20 @@ Row = dict[str, Any]
 class LoopGRASP(GRASP):
     """GRASP that calls the model once for every transition, to measure what lifting is worth."""
 
-    def errors(self, problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
-        """Returns what `GRASP.errors` returns, [1 or 2, B, T]."""
+    def loss(
+        self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
+    ) -> Tensor:
+        """Returns what `GRASP.loss` returns, [B]."""
         model, path = problem.model, [problem.start, *states.unbind(dim=1), problem.goal]
-        errors = []
+        total = problem.start.new_zeros(problem.batch)
+        weight = annealed(self.goal_weight, self.final_goal_weight, progress)
         for step, action in enumerate(actions.unbind(dim=1)):
             origin = path[step].detach() if self.stop_state_gradient else path[step]
             reached = model.step(origin, action)
-            targets = [path[step + 1], problem.goal] if self.dense_goal else [path[step + 1]]
-            errors.append(torch.stack([model.distance(reached, target) for target in targets]))
-        return torch.stack(errors, dim=2)
+            total = total + model.distance(reached, path[step + 1])
+            if self.dense_goal:
+                total = total + weight * model.distance(reached, problem.goal)
+        return total
 
 
 class Iterations:

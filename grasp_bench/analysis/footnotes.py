@@ -62,7 +62,7 @@ def protocol_notes(finished: pd.DataFrame) -> list[str]:
         "the simulator's state, with the steps and the budget that are left."
     )
     return [
-        "Success: the plan reaches the goal at some step within the horizon. "
+        f"Success: the default criterion of the environment {one['environment']}. "
         f"Budget {one['budget']:g} {unit}{cap}, stop: {one['stop']}, batch {one['batch']}, "
         f"tasks: {one['tasks']} set, seed {one['master_seed']}, "
         f"protocol version {one['protocol_version']}.",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 
 from grasp_bench.analysis.aggregate import ResultTable
-from grasp_bench.run.schema import NAMES, environment_column
+from grasp_bench.run.schema import is_distance
 
 HIGHLIGHT_COLUMNS = ("trial_key", "planner_label", "success", "time_to_success")
 
@@ -23,12 +22,6 @@ class Highlight(NamedTuple):
 
     title: str
     trial_key: str
-
-
-def is_distance(name: str) -> bool:
-    """Tells whether a column is one of the environment's distances to the goal."""
-    column = None if name in NAMES else environment_column(name)
-    return column is not None and column.type == pa.float64()
 
 
 def highlights(table: ResultTable, trials: pd.DataFrame) -> list[Highlight]:

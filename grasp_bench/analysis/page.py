@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from grasp_bench.analysis.aggregate import ResultTable, combine
-from grasp_bench.analysis.highlights import HIGHLIGHT_COLUMNS, is_distance
+from grasp_bench.analysis.highlights import HIGHLIGHT_COLUMNS
 from grasp_bench.analysis.pairwise import pairwise_sheets
 from grasp_bench.analysis.provenance import PROVENANCE_COLUMNS, commands, origins
 from grasp_bench.analysis.result_figures import FIGURE_COLUMNS, RESULT_FIGURES
@@ -26,6 +26,7 @@ from grasp_bench.analysis.times import times_sheet
 from grasp_bench.analysis.writers import render
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.version import PROTOCOL_VERSION, __version__
+from grasp_bench.run.schema import is_distance
 from grasp_bench.run.store import read_results
 
 PAGE_COLUMNS = tuple(

@@ -125,7 +125,7 @@ def _sweep(
         changed = label[len(name) :].strip("[]")
         for setting in changed.split(", "):
             if "=" in setting:
-                words += ["--set", f"{name}.{setting}"]
+                words += ["--set", f"{sources[name]}.{setting}"]
     words += ["--horizons", horizons, "--trials", str(tasks)]
     words += ["--untuned"] if untuned else []
     options = ["tasks", "model_source", "device", "clock", "budget", "max_iterations", "stop"]

@@ -74,14 +74,9 @@ def planner_spec(source: str, overrides: Mapping[str, Setting]) -> PlannerSpec:
     planner = make_planner(source, overrides)
     if not is_spec(source) and planner.name != source:
         raise UserError(f"planner '{source}' calls itself '{planner.name}': its name must be one")
-    taken = is_spec(source) and planner.name in PLANNERS.names()
-    if taken and PLANNERS.get(planner.name) is not type(planner):
-        raise UserError(
-            f"planner '{source}' calls itself '{planner.name}', as another planner does: results "
-            "could not tell them apart"
-        )
     spec = spec_of(planner, source)
-    make_planner(source, json.loads(spec.hyperparameters))  # as a worker will
+    if make_planner(source, json.loads(spec.hyperparameters)) != planner:  # as a worker will
+        raise UserError(f"planner '{source}' does not come back from its hyperparameters")
     return spec
 
 
@@ -91,6 +86,11 @@ def spec_of(planner: Planner, source: str) -> PlannerSpec:
     Raises:
         UserError: a hyperparameter is no number, text or truth value.
     """
+    if planner.name in PLANNERS.names() and PLANNERS.get(planner.name) is not type(planner):
+        raise UserError(
+            f"planner '{source}' calls itself '{planner.name}', as another planner does: results "
+            "could not tell them apart"
+        )
     values = hyperparameters(planner)
     for name, value in values.items():
         if not isinstance(value, str | int | float | bool | None):
@@ -98,7 +98,7 @@ def spec_of(planner: Planner, source: str) -> PlannerSpec:
                 f"planner '{planner.name}': {name}={value} is no number, text or truth value, so "
                 "its trials could not be repeated"
             )
-    defaults = {field.name: field.default for field in fields(cast(Any, planner))}
+    defaults = hyperparameters(type(planner)())
     changed = ", ".join(f"{k}={v}" for k, v in sorted(values.items()) if v != defaults[k])
     text = json.dumps(values, sort_keys=True)
     return PlannerSpec(

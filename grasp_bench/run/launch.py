@@ -54,10 +54,6 @@ class Prepared:
     settings: Mapping[str, Any]
     workers: int
 
-    def executor(self) -> LocalProcesses:
-        """Returns where the trials run."""
-        return LocalProcesses(Assignment(self.config.protocol, self.settings, self.workers))
-
     def digest(self) -> str:
         """Names the settings by ten hexadecimal digits; the model counts by its weights."""
         names = identifying_columns(self.settings["model_file_sha256"] is None)
@@ -178,12 +174,13 @@ def run_shown(
         UserError: a worker died.
     """
     asked_for = sweep.all_keys()
+    assignment = Assignment(prepared.config.protocol, prepared.settings, prepared.workers)
     earlier = _finished(folder, asked_for)
     with SweepProgress(console, _totals(sweep, by), line_per_trial, by) as progress:
         for label, group in earlier.groupby(by):
             progress.count(str(label), len(group), int(group["success"].sum()))
         try:
-            run_sweep(sweep, folder, prepared.executor(), progress.add)
+            run_sweep(sweep, folder, LocalProcesses(assignment), progress.add)
             return progress.errors
         except KeyboardInterrupt:
             stopped = _safe(progress.done, asked_for, folder)

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from grasp_bench.core.errors import error_summary
 from grasp_bench.core.types import Row
-from grasp_bench.run.schema import NAMES, environment_column
+from grasp_bench.run.schema import is_distance
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -147,7 +147,7 @@ def trial_line(row: Row) -> str:
     distances = ", ".join(
         f"{name.removeprefix('final_plan_').replace('_', ' ')} {value:.1f}"
         for name, value in row.items()
-        if name not in NAMES and isinstance(value, float) and environment_column(name)
+        if is_distance(name)
     )
     return (
         f"{line}: {distances}, model cost predicted "

@@ -58,8 +58,8 @@ OUTCOME = (
     Column("replan_candidates", _TEXT, "of each planning in closed loop, else null"),
     Column("iterations", _INT, "planner iterations behind the last of them"),
     Column("checks", _INT, "times the plan was due for execution"),
-    Column("model_evals_forward", _INT, "the same until the trial's end"),
-    Column("model_evals_backward", _INT, "the same until the trial's end"),
+    Column("model_evals_forward", _INT, "model transitions evaluated forward in all"),
+    Column("model_evals_backward", _INT, "model transitions evaluated backward in all"),
     Column(
         "final_plan_success",
         _BOOL,
@@ -131,6 +131,12 @@ def environment_column(name: str) -> Column | None:
         distance = name.removeprefix("final_plan_")
         return Column(name, _FLOAT, f"distance '{distance}' of the environment, of the final plan")
     return None
+
+
+def is_distance(name: str) -> bool:
+    """Tells whether a column is one of the environment's distances to the goal."""
+    column = None if name in NAMES else environment_column(name)
+    return column is not None and column.type == _FLOAT
 
 
 def results_schema(names: Iterable[str]) -> pa.Schema:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from grasp_bench.core.types import Row
 from grasp_bench.planners import PlannerSpec
-from grasp_bench.run.executors.local import Executor
+from grasp_bench.run.executors.local import LocalProcesses
 from grasp_bench.run.run_folder import RunFolder
 from grasp_bench.run.worker import WorkUnit
 from grasp_bench.tasks import TaskSet
@@ -54,7 +54,7 @@ class Sweep:
 def run_sweep(
     sweep: Sweep,
     folder: RunFolder,
-    executor: Executor,
+    executor: LocalProcesses,
     on_rows: Callable[[list[Row]], None],
 ) -> None:
     """Runs the trials that the folder lacks, and stores each as it finishes.

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from grasp_bench.core.errors import UserError
+from grasp_bench.core.plugins import file_sha256
 from grasp_bench.core.seeds import trial_seed
 from grasp_bench.core.system import describe_system
 from grasp_bench.core.types import Planner, Row, uses_prior
@@ -25,7 +26,6 @@ from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trials import run_trials, warm_up
 
 _warm: set[tuple[str, str, int]] = set()
-_load_tasks = cache(load_tasks)
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class Assignment:
 def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
     """Loads what a unit names, once per process, and runs its trials."""
     settings = assignment.settings
-    task_set = _load_tasks(settings["tasks"], unit.horizon)
-    loaded = _model(settings["model_source"], settings["model_sha256"], settings["device"])
+    task_set = _task_set(settings["tasks"], settings["task_set_sha256"], unit.horizon)
+    names = ("model_source", "model_sha256", "model_file_sha256", "device")
+    loaded = _model(*(settings[name] for name in names))
     planner = _planner(unit.planner)
     return run_tasks(assignment, unit, task_set, loaded, planner)
 
@@ -124,13 +125,27 @@ def _no_outcome(environment: Environment) -> Row:
 
 
 @cache
-def _planner(spec: PlannerSpec) -> Planner:
-    return make_planner(spec.source, json.loads(spec.hyperparameters))
+def _task_set(name: str, sha256: str, horizon: int) -> TaskSet:
+    task_set = load_tasks(name, horizon)
+    _check_unchanged("task set", name, task_set.sha256, sha256)
+    return task_set
 
 
 @cache
-def _model(source: str, sha256: str, device: str) -> LoadedModel:
+def _planner(spec: PlannerSpec) -> Planner:
+    planner = make_planner(spec.source, json.loads(spec.hyperparameters))
+    _check_unchanged("planner", spec.source, file_sha256(type(planner)), spec.file_sha256)
+    return planner
+
+
+def _check_unchanged(kind: str, name: str, found: str | None, expected: str | None) -> None:
+    if found != expected:
+        raise UserError(f"the {kind} '{name}' changed while it was in use")
+
+
+@cache
+def _model(source: str, sha256: str, file: str | None, device: str) -> LoadedModel:
     loaded = load_model(source, device)
-    if loaded.sha256 != sha256:
-        raise UserError(f"the world model '{source}' changed while it was in use")
+    _check_unchanged("world model", source, loaded.sha256, sha256)
+    _check_unchanged("world model", source, loaded.file_sha256, file)
     return loaded

@@ -85,6 +85,7 @@ class TaskSet:
         horizon: environment steps.
         tasks: in the order of their ids.
         sha256: of the parquet file they come from.
+        pool: all tasks of the horizon, from which `shuffled-demo` takes demonstrations.
     """
 
     name: str
@@ -92,6 +93,7 @@ class TaskSet:
     horizon: int
     tasks: list[Task]
     sha256: str
+    pool: list[Task]
 
 
 def load_tasks(name: str, horizon: int, count: int | None = None) -> TaskSet:
@@ -123,9 +125,9 @@ def load_tasks(name: str, horizon: int, count: int | None = None) -> TaskSet:
             goal_state=np.array(row["goal_state"]),
             demo_actions=np.array(row["demo_actions"], float).reshape(-1, environment.action_dim),
         )
-        for row in rows[:count]
+        for row in rows
     ]
-    return TaskSet(name, environment, horizon, tasks, sha256)
+    return TaskSet(name, environment, horizon, tasks[:count], sha256, tasks)
 
 
 def _read(name: str) -> tuple[pa.Table, str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grasp_bench.core.errors import UserError
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.seeds import trial_seed
 from grasp_bench.core.types import (
@@ -59,7 +60,9 @@ def encode_problem(
     goal = environment.observe(np.stack([task.goal_state for task in tasks]), model.view)
     with torch.no_grad():
         (z_start, z_goal), seconds = _encoded([start, goal], model, device)
-        reference = _reference(tasks, task_set.tasks, planner, master_seed)
+        if z_start.device.type != torch.device(device).type:
+            raise UserError(f"the world model is on {z_start.device}, the trial on '{device}'")
+        reference = _reference(tasks, task_set.pool, planner, master_seed)
         if reference is not None:
             reference = model.normalise_actions(reference.to(z_start))
     steps = task_set.horizon // model.frameskip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from grasp_bench.core.errors import UserError
@@ -64,12 +64,9 @@ class TrialProtocol:
                 object.__setattr__(self, name, default[self.clock])
         if self.replan_every is None:
             object.__setattr__(self, "replan_every", REPLAN_EVERY.get(self.protocol))
-        for name in (
-            *("budget", "batch", "threads", "max_iterations", "replan_every"),
-            *("check_first", "check_ratio"),
-        ):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+        for name, value in vars(self).items():
+            number = isinstance(value, int | float) and name != "master_seed"
+            if number and not (math.isfinite(value) and value > 0):
                 option = name.replace("_", "-")
                 raise UserError(f"--{option} must be a positive number, not {value}")
         if self.check_ratio <= 1:
@@ -78,6 +75,3 @@ class TrialProtocol:
             raise UserError(
                 "--replan-every belongs to --protocol mpc: an open-loop plan is executed whole"
             )
-
-
-PROTOCOL_COLUMNS = tuple(field.name for field in fields(TrialProtocol))

@@ -7,6 +7,7 @@ drawn from the same streams gives the same plan, however fast this machine is.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -96,7 +97,7 @@ def find_trial(trials: pd.DataFrame, pattern: str) -> Row:
     keys = trials["trial_key"].astype(str)
     fitting = keys.index[[key == pattern or fnmatchcase(key, pattern) for key in keys]]
     if len(fitting) == 0:
-        near = get_close_matches(pattern, keys, n=3, cutoff=0.3)
+        near = get_close_matches(pattern, keys, n=3, cutoff=0.3) or list(keys[:3])
         raise UserError(f"no trial '{pattern}' in these results: {did_you_mean(pattern, near)}")
     if len(fitting) > 1:
         planners = trials["planner"][fitting].astype(str)
@@ -205,7 +206,8 @@ def history(trial: RecordedTrial, on_candidate: OnCandidate = lambda _: None) ->
         on_candidate(candidate)
 
     with torch_threads(int(row["threads"])):
-        _drive(replace(trial, planner=planner), trial.problem, 0, count, see)
+        again = replace(trial, planner=planner)
+        _drive(again, trial.problem, 0, count, see, most=int(row["iterations"]))
     return seen
 
 
@@ -227,12 +229,17 @@ def _plannings(trial: RecordedTrial) -> Iterator[tuple[Problem, int, Incumbent]]
 
 
 def _drive(
-    trial: RecordedTrial, problem: Problem, planning: int, count: int, take: OnCandidate
+    trial: RecordedTrial,
+    problem: Problem,
+    planning: int,
+    count: int,
+    take: OnCandidate,
+    most: float = math.inf,
 ) -> None:
-    """Asks for `count` candidates, or for all up to the row's iterations, if those are fewer."""
+    """Asks for `count` candidates, none of them of more iterations than `most`."""
     noise = noise_streams([trial.task], trial.planner, int(trial.row["master_seed"]), planning)
     meter = Meter(IterationClock(str(problem.start.device)), problem.model, 1)
-    limits = Limits(budget=count, max_iterations=int(trial.row["iterations"]))
+    limits = Limits(budget=count, max_iterations=most)
 
     def go_on(candidate: Candidate) -> bool:
         take(candidate)

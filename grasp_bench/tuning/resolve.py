@@ -48,7 +48,11 @@ def resolve_planners(
 
 
 def resolve_one(
-    planner: str | Planner, horizon: int, loaded: LoadedModel, overrides: Mapping[str, Setting]
+    planner: str | Planner,
+    horizon: int,
+    loaded: LoadedModel,
+    overrides: Mapping[str, Setting],
+    untuned: bool,
 ) -> tuple[Planner, PlannerSpec]:
     """Returns a planner, given by name or built, with its description.
 
@@ -58,8 +62,9 @@ def resolve_one(
     if not isinstance(planner, str):
         if overrides:
             raise UserError("hyperparameters belong to a planner that is given by name")
-        return planner, spec_of(planner, planner.name)
-    start: Start = "tuned" if loaded.source else "pinned"  # a model made in place has no settings
+        return planner, spec_of(planner, f"{type(planner).__module__}:{type(planner).__name__}")
+    # A model made in place has no settings.
+    start: Start = "pinned" if not loaded.source else "untuned" if untuned else "tuned"
     by_horizon = resolve_planners(
         [(planner, overrides)], [horizon], start, loaded.source, loaded.sha256
     )
@@ -71,7 +76,8 @@ def _spec(
     choice: PlannerChoice, horizon: int, file: SettingsFile | None, tuned: bool
 ) -> PlannerSpec:
     source, overrides = choice
-    cell = None if file is None else file.content.nearest(source, horizon)
+    name = make_planner(source).name  # whichever way the source is spelt
+    cell = None if file is None else file.content.nearest(name, horizon)
     if file is None or cell is None:
         return planner_spec(source, overrides)
     if not tuned:

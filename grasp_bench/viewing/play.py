@@ -56,7 +56,7 @@ class Game:
         with torch.no_grad():
             self._latent = self._model.encode(PUSHT.observe(self.state[None], self._model.view))
         self._pending: list[FloatArray] = []
-        self.final_plan_steps = 0
+        self.unseen_steps = 0
 
     def act(self, target: FloatArray | None) -> None:
         """Moves the agent for one step towards a point [2] (px), or leaves it where it is."""
@@ -71,7 +71,7 @@ class Game:
                 normalised = self._model.normalise_actions(stacked)
                 self._latent = self._model.step(self._latent, normalised)
             self._pending = []
-            self.final_plan_steps += self._model.frameskip
+            self.unseen_steps += self._model.frameskip
 
     def picture(self, size: int) -> Picture:
         """Draws both panels, [height, width, 3]; `size` is a panel's."""
@@ -84,7 +84,7 @@ class Game:
         )
         panels = [
             Panel(f"simulator: step {self.steps}", drawn(PUSHT, self.state[None], goal, size)[0]),
-            Panel(f"model: blind for {self.final_plan_steps} steps", expected),
+            Panel(f"model: blind for {self.unseen_steps} steps", expected),
         ]
         return composed(f"{self.task.id}, model {self._loaded.name}", panels, *self._stamp())
 

@@ -80,7 +80,8 @@ def described(outcome: PlanOutcome, cost: float) -> str:
     """Says what became of a plan, beside what the model had promised."""
     promised = f"the model predicted a goal cost of {cost:.2g}"
     if outcome.success:
-        return f"SUCCESS: at the goal at step {outcome.reached_at}; {promised}"
+        when = "" if outcome.reached_at is None else f" at step {outcome.reached_at}"
+        return f"SUCCESS: at the goal{when}; {promised}"
     distances = ", ".join(
         f"{name.replace('_', ' ')} {value:.1f}" for name, value in outcome.distances.items()
     )

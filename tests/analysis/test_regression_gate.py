@@ -12,7 +12,7 @@ from grasp_bench.run.launch import run_settings
 from grasp_bench.run.store import read_results, write_rows
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 from grasp_bench.tasks import load_tasks
-from grasp_bench.trial.protocol import PROTOCOL_COLUMNS, TrialProtocol
+from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.replay import row_of
 
 STORED = Path(__file__).parents[2] / "results" / "regression"
@@ -31,7 +31,9 @@ def rerun(stored, tmp_path):
 
     def rerun(tasks, hyperparameters=None, **changed):
         row = row_of(stored, 0)
-        protocol = TrialProtocol(**({name: row[name] for name in PROTOCOL_COLUMNS} | changed))
+        protocol = TrialProtocol(
+            **({name: row[name] for name in TrialProtocol.__dataclass_fields__} | changed)
+        )
         spec = planner_spec("grasp", json.loads(row["hyperparameters"]) | (hyperparameters or {}))
         task_set = load_tasks(row["tasks"], row["horizon"], tasks)
         settings = run_settings(load_model(row["model_source"]), task_set, protocol)

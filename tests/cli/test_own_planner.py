@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from grasp_bench.core.errors import UserError
 from grasp_bench.run.store import read_results
 from grasp_bench.trial.replay import load_trial, replay_trial, row_of
 
@@ -157,3 +158,25 @@ def test_two_planners_of_one_file_and_name_do_not_share_results(cli, refused):
 def test_an_unfinished_planner_is_refused_before_any_work(refused, change, named):
     Path("mine.py").write_text(Path("mine.py").read_text().replace(*change))
     assert named in refused(*sweep("models.py:pixels"))
+
+
+def test_a_planner_file_that_changes_during_a_sweep_makes_no_row_of_other_code(tmp_path):
+    from grasp_bench.planners import planner_spec
+    from grasp_bench.run import worker
+
+    spec = planner_spec(f"{tmp_path / 'mine.py'}:Mine", {})
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "\n# edited\n")
+    with pytest.raises(UserError, match=r"mine\.py"):
+        worker._planner(spec)
+
+
+def test_a_default_that_is_made_when_the_planner_is_built_is_no_change(tmp_path, monkeypatch):
+    from grasp_bench.planners import planner_spec
+
+    monkeypatch.chdir(tmp_path)
+    text = Path("mine.py").read_text().replace("gain: float = 1.0", "gain: float = 0.0")
+    text += "\n    def __post_init__(self):\n"
+    text += "        object.__setattr__(self, 'gain', self.gain or 2.0)\n"
+    Path("mine.py").write_text(text)
+    assert planner_spec("mine.py:Mine", {}).label == "mine"
+    assert planner_spec("mine.py:Mine", {"gain": "3"}).label == "mine[gain=3.0]"

@@ -148,3 +148,33 @@ def test_another_name_is_an_error_and_importing_the_package_waits_for_nothing():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert not {"torch", "pandas", "numpy"} & set(done.stdout.split())
+
+
+def test_a_short_set_has_the_pool_of_the_whole_one(evaluate, responsive_checkpoint):
+    whole = plans(evaluate("shuffled-demo", trials=2))
+    assert len(set(whole)) == 2
+    assert plans(evaluate("shuffled-demo", trials=1)) == whole[:1]
+    tasks = grasp_bench.load_tasks("eval", 20, 1)
+    assert plans(evaluate("shuffled-demo", tasks=tasks, trials=None)) == whole[:1]
+
+
+@pytest.mark.parametrize(
+    "given", [{"trials": 0}, {"trials": -1}, {"trials": 501}, {"buget": 3}, {"stop": "soon"}]
+)
+def test_what_evaluate_cannot_do_is_a_users_error(evaluate, given):
+    with pytest.raises(UserError):
+        evaluate("cem", **given)
+
+
+def test_a_horizon_beside_tasks_of_another_is_a_users_error(evaluate):
+    with pytest.raises(UserError):
+        evaluate("cem", tasks=grasp_bench.load_tasks("eval", 20, 2), horizon=40)
+
+
+def test_a_planner_object_may_not_pass_for_a_built_in_one(evaluate):
+    @dataclass(frozen=True)
+    class Fake(Broken):
+        name: ClassVar[str] = "grasp"
+
+    with pytest.raises(UserError):
+        evaluate(Fake())

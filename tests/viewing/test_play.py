@@ -49,14 +49,14 @@ def test_the_model_makes_a_step_of_every_five_actions_and_sees_nothing(game, tas
     actions = []
     for _ in range(5):
         np.testing.assert_array_equal(game._latent, latent)
-        assert game.final_plan_steps == 0
+        assert game.unseen_steps == 0
         actions.append(np.clip((target - game.state[:2]) / 100, -1, 1))
         game.act(target)
     stacked = model.normalise_actions(torch.from_numpy(np.stack(actions)).float())
     torch.testing.assert_close(game._latent, model.step(latent, stacked))
-    assert game.final_plan_steps == 5
+    assert game.unseen_steps == 5
     game.look()
-    assert game.final_plan_steps == 0
+    assert game.unseen_steps == 0
     torch.testing.assert_close(
         game._latent, model.encode(PUSHT.observe(game.state[None], model.view))
     )
@@ -80,7 +80,7 @@ def test_mouse_and_keys_are_understood(game, tasks):
     assert game.task.id == tasks[0].id
     game.act(None)
     send(pygame.KEYDOWN, key=pygame.K_r)
-    assert game.final_plan_steps == 0
+    assert game.unseen_steps == 0
     send(pygame.KEYDOWN, key=pygame.K_x)
     assert not hand.closed
     send(pygame.KEYDOWN, key=pygame.K_ESCAPE)

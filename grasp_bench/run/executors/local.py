@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Protocol
 
 import torch
 
@@ -20,19 +19,11 @@ class WorkerDiedError(Exception):
     """A worker process ended by no doing of ours."""
 
 
-class Executor(Protocol):
-    """Runs units, each in whatever process, and yields the rows of each as it finishes.
-
-    Closing the generator stops the work that is under way.
-    """
-
-    def run(self, units: Iterable[WorkUnit]) -> Generator[list[Row], None, None]:
-        """Yields the rows of each unit, in the order they finish."""
-        ...
-
-
 class LocalProcesses:
-    """Runs units in worker processes; always uses a process, so that timings are comparable."""
+    """Runs units in worker processes; always uses a process, so that timings are comparable.
+
+    Closing the generator that `run` returns stops the work that is under way.
+    """
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
