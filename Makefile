@@ -37,11 +37,10 @@ help:
 
 env: $(VENV)/.installed
 
-# Modules are compiled when they are first imported: most never are.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
-	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
 	touch $@
 
 lint: env
@@ -56,7 +55,7 @@ test: lint types
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 docs: env
-	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-slow: env
