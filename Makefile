@@ -24,7 +24,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
-	@echo "make test             environment, lint, types, tests (under 6 minutes)"
+	@echo "make test             environment, lint, types, tests (4 minutes, 7 with a new environment)"
 	@echo "make test-slow        the tests that take minutes each"
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
