@@ -20,6 +20,8 @@ SMOKE := results/smoke$(OF_MODEL)
 
 # One thread a process: planning is batch 1, and two threads on a busy core only wait.
 export OMP_NUM_THREADS ?= 1
+# pip compiles nothing here: the first import of a module does, and most are never imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
@@ -39,8 +41,8 @@ env: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) --no-compile torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) --no-compile -e '.[dev]'
 	touch $@
 
 lint: env

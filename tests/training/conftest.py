@@ -23,12 +23,12 @@ def grasp_bench() -> Callable[..., int | str | None]:
 
 @pytest.fixture(scope="package")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of a shard of 100 demonstrations of each split, `train` and `held-out`."""
+    """A folder of a shard of 50 demonstrations of each split, `train` and `held-out`."""
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("grasp_bench.tasks.demonstrations.SHARD_EPISODES", 100)
+        patch.setattr("grasp_bench.tasks.demonstrations.SHARD_EPISODES", 50)
         for split in ("train", "held-out"):
-            arguments = ["--split", split, "--out", str(folder / split), "--episodes", "80"]
+            arguments = ["--split", split, "--out", str(folder / split), "--episodes", "40"]
             assert _run("data", "collect", *arguments) == 0
         yield folder
 

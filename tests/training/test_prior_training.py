@@ -11,7 +11,7 @@ from grasp_bench.training.action_prior import PriorRecipe, train_prior
 from grasp_bench.training.loop import Schedule
 
 RECIPE = PriorRecipe(
-    episodes=100, schedule=Schedule(60, 128, learning_rate=3e-3, warmup=5), width=64, blocks=1
+    episodes=50, schedule=Schedule(60, 128, learning_rate=3e-3, warmup=5), width=64, blocks=1
 )
 
 
@@ -79,7 +79,7 @@ def test_results_name_the_prior_of_the_planners_that_use_it(
 
 
 def test_the_command_trains_a_prior(checkpoint, datasets, grasp_bench, tmp_path, capsys):
-    arguments = ["train-prior", "--model", str(checkpoint), "--episodes", "100", "--steps", "2"]
+    arguments = ["train-prior", "--model", str(checkpoint), "--episodes", "50", "--steps", "2"]
     arguments += ["--data", str(datasets / "train"), "--held-out", str(datasets / "held-out")]
     arguments += ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "prior.safetensors")]
     assert grasp_bench(*arguments) == 0

@@ -18,19 +18,19 @@ from grasp_bench.training.pipeline import train_world_model
 def short(recipe, **steps):
     """The recipe with fewer frames, episodes and steps of its stages."""
     stages = {name: replace(getattr(recipe, name), steps=count) for name, count in steps.items()}
-    return replace(recipe, episodes=100, pool_frames=500, **stages)
+    return replace(recipe, episodes=50, pool_frames=500, **stages)
 
 
 def test_collecting_again_keeps_what_is_there_and_more_extends_it(datasets, tmp_path):
     before = (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns
     done = []
-    collect(datasets / "train", "train", 100, progress=done.append)
-    assert sum(done) == 100
+    collect(datasets / "train", "train", 50, progress=done.append)
+    assert sum(done) == 50
     assert (datasets / "train" / "shard-00000.npz").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="another dataset"):
-        collect(datasets / "train", "held-out", 100)
-    with pytest.raises(UserError, match="100 episodes, 101 are needed"):
-        load_demonstrations(datasets / "train", "train", 101)
+        collect(datasets / "train", "held-out", 50)
+    with pytest.raises(UserError, match="50 episodes, 51 are needed"):
+        load_demonstrations(datasets / "train", "train", 51)
     with pytest.raises(UserError, match="holds train demonstrations, not held-out"):
         load_demonstrations(datasets / "train", "held-out")
     with pytest.raises(UserError, match="no demonstrations"):
@@ -126,7 +126,7 @@ def test_patch_and_pose_smoke_runs_end_below_the_copy_floor_and_load(datasets, t
     patch = load_model(str(path)).model
     assert patch.latent_shape == (8 * 8 * 8 + 4,)
 
-    recipe = replace(get_recipe("pose"), patch_from=str(path), episodes=100)
+    recipe = replace(get_recipe("pose"), patch_from=str(path), episodes=50)
     folders = (datasets / "train", datasets / "held-out", tmp_path / "pose-run")
     card = train_world_model(recipe, *folders, tmp_path / "pose.safetensors", "a test")
     assert card["supervision"].startswith("self-supervised")
@@ -149,7 +149,7 @@ def test_a_patch_model_learns_on_the_tokens_of_a_dinov2(datasets, tmp_path):
     recipe = with_dinov2(
         replace(
             smoke,
-            episodes=100,
+            episodes=50,
             pool_frames=50,
             **{
                 stage: replace(getattr(smoke, stage), **few)
