@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grasp_bench.core.errors import UserError
 from grasp_bench.core.registry import Registry
 from grasp_bench.envs.base import Environment, PlanOutcome
 
@@ -16,6 +17,11 @@ def get_environment(name: str) -> Environment:
     """Returns the environment of that name, or what `module:NAME` names.
 
     Raises:
-        UserError: there is none, or its plugin does not load.
+        UserError: there is none, its plugin does not load, or it is something else.
     """
-    return ENVIRONMENTS.get(name)
+    found = ENVIRONMENTS.get(name)
+    protocol = (*Environment.__annotations__, *vars(Environment))
+    lacks = [part for part in protocol if not (part.startswith("_") or hasattr(found, part))]
+    if lacks:
+        raise UserError(f"'{name}' is no environment: it lacks {', '.join(lacks)}")
+    return found

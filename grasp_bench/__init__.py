@@ -100,13 +100,14 @@ def evaluate(
 
     from grasp_bench.core.errors import UserError
     from grasp_bench.core.registry import did_you_mean
+    from grasp_bench.core.system import torch_threads
     from grasp_bench.models import load_model
     from grasp_bench.run.launch import check_horizon, run_settings
     from grasp_bench.run.store import rows_table, to_frame
     from grasp_bench.run.worker import Assignment, WorkUnit, run_tasks
     from grasp_bench.tasks import TaskSet, load_tasks
+    from grasp_bench.trial.model_check import check_model
     from grasp_bench.trial.protocol import TrialProtocol
-    from grasp_bench.trial.replay import torch_threads
     from grasp_bench.tuning.resolve import resolve_one
 
     for name in protocol.keys() - {field.name for field in fields(TrialProtocol)}:
@@ -128,6 +129,7 @@ def evaluate(
         raise UserError(f"{trials} trials asked for: there are 1 to {len(task_set.tasks)} tasks")
     built, spec = resolve_one(planner, task_set.horizon, loaded, hyperparameters or {}, untuned)
     check_horizon(task_set.horizon, loaded.model.frameskip)
+    check_model(loaded, task_set)
     assignment = Assignment(chosen, run_settings(loaded, task_set, chosen), workers=1)
     rows = []
     with torch_threads(chosen.threads):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from grasp_bench.cli.app import main
+from grasp_bench.core.system import torch_threads
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
 from grasp_bench.planners import planner_spec
 from grasp_bench.run import launch, worker
@@ -19,13 +20,14 @@ from grasp_bench.run.store import read_results, write_rows
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 from grasp_bench.tasks import load_tasks
 from grasp_bench.trial.protocol import TrialProtocol
-from grasp_bench.trial.replay import load_trial, replay_trial, torch_threads
+from grasp_bench.trial.replay import load_trial, replay_trial
 
 SMALL_HORIZON = 20
+CRITERIA = ("final", "block", "moderate", "strict", "coverage")  # beside the default one
 # What Push-T names beside the fixed columns, in the order of a real row.
 PUSHT_COLUMNS = (
-    *("success_final", "success_block"),
-    *("final_plan_success_final", "final_plan_success_block"),
+    *(f"success_{name}" for name in CRITERIA),
+    *(f"final_plan_success_{name}" for name in CRITERIA),
     *("final_plan_block_distance", "final_plan_block_angle_error"),
 )
 DEFAULTS: dict[str, Any] = {
@@ -38,8 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "hyperparameters_sha256": "c" * 64,
     "trial_seed": 2**64 - 1,
     "success": False,
-    "success_final": False,
-    "success_block": False,
+    **{f"success_{name}": False for name in CRITERIA},
     "planner_time": 5.0,
     "candidates": 50,
     "iterations": 500,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from grasp_bench.core.errors import UserError
@@ -13,7 +12,9 @@ from grasp_bench.core.types import FloatArray, Observation, View
 from grasp_bench.envs.base import PlanOutcome
 from grasp_bench.envs.pusht import demonstrator, simulator
 from grasp_bench.envs.pusht.criteria import (
+    block_held_strictly,
     block_in_goal_region,
+    covers_goal,
     in_goal_region,
     is_task,
     wrapped_angle_error,
@@ -36,6 +37,9 @@ class PushTEnvironment:
         "within": "in the goal region at some step within the horizon",
         "final": "in the goal region after the last step",
         "block": "block alone in its goal region after the last step",
+        "moderate": "20 px and 20° at some step (CLEAR-LeWM): the same region as within",
+        "strict": "block within 10 px and 10° for three steps on end (CLEAR-LeWM)",
+        "coverage": "block covers more than 95% of its goal at some step (diffusion policy)",
     }
     distances: Mapping[str, str] = {
         "block_distance": "px from the block to its goal after the last step",
@@ -47,6 +51,8 @@ class PushTEnvironment:
 
     def observe(self, states: FloatArray, view: View) -> Observation:
         """Draws states [B, 7] for a world model; proprioception is agent x, y, vx, vy."""
+        import torch  # executing and judging plans needs none
+
         if view.style != "default":
             raise UserError(f"Push-T has no pictures of style '{view.style}': known: default")
         rows = np.asarray(states, dtype=np.float64)
@@ -59,6 +65,8 @@ class PushTEnvironment:
         final = states[:, -1]
         inside = in_goal_region(states[:, 1:], goals[:, None])
         block_reached = block_in_goal_region(final, goals)
+        strict = block_held_strictly(states[:, 1:], goals)
+        covered = np.any(covers_goal(states[:, 1:], goals[:, None]), axis=1)
         distance = np.linalg.norm(final[:, 2:4] - goals[:, 2:4], axis=1)
         angle = np.degrees(wrapped_angle_error(final[:, 4], goals[:, 4]))
         return [
@@ -67,6 +75,9 @@ class PushTEnvironment:
                     "within": bool(inside[b].any()),
                     "final": bool(inside[b, -1]),
                     "block": bool(block_reached[b]),
+                    "moderate": bool(inside[b].any()),  # 20 degrees are pi / 9
+                    "strict": bool(strict[b]),
+                    "coverage": bool(covered[b]),
                 },
                 distances={
                     "block_distance": float(distance[b]),

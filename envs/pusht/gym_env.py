@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -12,10 +13,13 @@ from grasp_bench.core.types import FloatArray
 from grasp_bench.envs.pusht.criteria import block_in_goal_region, in_goal_region
 from grasp_bench.envs.pusht.demonstrator import sample_start
 from grasp_bench.envs.pusht.render import render
-from grasp_bench.envs.pusht.simulator import ACTION_DIM, CONTROL_HZ, PushT
+from grasp_bench.envs.pusht.simulator import ACTION_DIM, CONTROL_HZ, STATE_DIM, PushT
 from grasp_bench.envs.window import Window
 
 ObsType = dict[str, np.ndarray]
+
+_OPTIONS = ("state", "goal_state")
+_FARTHEST = 1e6  # px, px/s, rad: the physics stay finite
 
 
 class PushTEnv(gym.Env[ObsType, np.ndarray]):
@@ -44,6 +48,9 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
     **Reset**: a random start and a random goal, both at rest; `options` may give `state`
     and `goal_state`, which take effect exactly.
 
+    **Errors**: a `ValueError` for an action or an option that is none; the episode then goes
+    on as if it had not been given.
+
     **Rendering**: `rgb_array` returns 512 x 512 RGB with the goal in green; `human` shows it
     in a pygame window in real time.
 
@@ -71,10 +78,13 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[ObsType, dict[str, Any]]:
-        """Starts an episode; `options` may hold `state` and `goal_state`, [7] each."""
+        """Starts an episode; `options` may hold `state` and `goal_state`, [7] each.
+
+        Raises:
+            ValueError: `options` holds anything else.
+        """
+        start, goal = _given_states(options)
         super().reset(seed=seed)
-        given = options or {}
-        start, goal = given.get("state"), given.get("goal_state")
         self._world = PushT(sample_start(self.np_random) if start is None else start)
         self._goal = PushT(sample_start(self.np_random) if goal is None else goal).get_state()
         if self.render_mode == "human":
@@ -82,8 +92,12 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
         return self._observation(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[ObsType, float, bool, bool, dict[str, Any]]:
-        """Takes one action [2]; see the class for reward and termination."""
-        self._running().step(action)
+        """Takes one action [2]; see the class for reward and termination.
+
+        Raises:
+            ValueError: it is not 2 finite numbers.
+        """
+        self._running().step(_numbers(action, "action", ACTION_DIM))
         info = self._info()
         if self.render_mode == "human":
             self.render()
@@ -129,3 +143,30 @@ class PushTEnv(gym.Env[ObsType, np.ndarray]):
             "is_success": bool(in_goal_region(state, self._goal)),
             "is_success_block": bool(block_in_goal_region(state, self._goal)),
         }
+
+
+def _given_states(options: object) -> list[FloatArray | None]:
+    """Returns the start and the goal that `options` of a reset give, None for a random one."""
+    given = {} if options is None else options
+    if not isinstance(given, Mapping):
+        raise ValueError(f"options is a {type(given).__name__}, not a dictionary of {_OPTIONS}")
+    if unknown := [key for key in given if key not in _OPTIONS]:
+        raise ValueError(f"unknown reset options {unknown}: expected {_OPTIONS}")
+    return [
+        None if given.get(name) is None else _numbers(given[name], name, STATE_DIM, _FARTHEST)
+        for name in _OPTIONS
+    ]
+
+
+def _numbers(value: object, what: str, size: int, most: float = np.inf) -> FloatArray:
+    """Returns real numbers [size] as an array; raises ValueError for anything else."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged, or on another device
+        raise ValueError(f"{what} must be {size} finite numbers: {error}") from error
+    if found.dtype.kind not in "fiu" or found.shape != (size,) or not np.isfinite(found).all():
+        raise ValueError(f"{what} must be {size} finite numbers, not {value!r}")
+    numbers: FloatArray = found.astype(np.float64)
+    if np.abs(numbers).max() > most:
+        raise ValueError(f"{what} must hold numbers up to {most:g}, not {value!r}")
+    return numbers

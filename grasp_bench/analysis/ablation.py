@@ -15,6 +15,7 @@ from grasp_bench.analysis.results_table import cell_entry, cell_numbers
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.analysis.stats import SIGNIFICANCE
 from grasp_bench.core.errors import UserError
+from grasp_bench.run.failures import judged, not_run, not_run_notes
 
 BY_HORIZON = "by horizon"
 
@@ -29,6 +30,7 @@ _READING_COST = (
     "over tasks, with its 95% bootstrap interval and the two-sided p-value of Wilcoxon's signed "
     "ranks."
 )
+_READING_NO_COST = "A trial without a final plan has the highest cost of both rows."
 
 
 def ablation_sheets(
@@ -42,10 +44,10 @@ def ablation_sheets(
     Raises:
         UserError: no planner has two configurations.
     """
-    finished = trials[trials["status"] == "ok"]
+    trials = judged(trials)
     sheets = [
         _sheet(str(name), own, intervals, outcome)
-        for name, own in finished.groupby("planner", observed=True)
+        for name, own in trials.groupby("planner", observed=True)
         if own["planner_label"].nunique() > 1
     ]
     if not sheets:
@@ -53,7 +55,9 @@ def ablation_sheets(
             "an ablation table needs a planner with two configurations: run it again with --set"
         )
     reading = [_READING] if outcome == "first" else [_READING, _READING_COST]
-    sheets[-1].notes.extend([*reading, *protocol_notes(finished)])
+    if outcome == "final-plan" and any(not_run(trials)):
+        reading.append(_READING_NO_COST)
+    sheets[-1].notes.extend([*reading, *protocol_notes(trials), *not_run_notes(trials, {})])
     return sheets
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,10 @@ from grasp_bench.analysis.stats import (
     restricted_mean_time,
     wilson_interval,
 )
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, one_line
+from grasp_bench.run.failures import NotRun, judged, not_run, not_run_notes
 from grasp_bench.run.schema import SETTINGS_COLUMNS
-from grasp_bench.run.store import check_labels, check_same_settings, one_row_per_trial
+from grasp_bench.run.store import check_labels, join_results
 
 DISPLAY_NAMES = {
     "cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP",
@@ -34,16 +36,16 @@ DISPLAY_NAMES = {
 }  # fmt: skip
 # The columns that a table needs, for `read_results`.
 TABLE_COLUMNS = (
-    "trial_key", "status", "task_id", "horizon", "planner", "planner_label", "hyperparameters",
-    "hyperparameters_sha256", "hyperparameters_source", "tuning_sha256", "tuning_budget",
-    "success", "time_to_success", "iterations_to_success", "final_plan_success",
-    "final_plan_cost_realised", "prior_sha256", *SETTINGS_COLUMNS, "cpu", "cores", "accelerator",
-    "workers",
+    "trial_key", "status", "error", "task_id", "horizon", "planner", "planner_label",
+    "hyperparameters", "hyperparameters_sha256", "hyperparameters_source", "tuning_sha256",
+    "tuning_budget", "success", "time_to_success", "iterations_to_success", "candidates",
+    "final_plan_success", "final_plan_cost_realised", "prior_sha256", *SETTINGS_COLUMNS, "cpu",
+    "cores", "accelerator", "workers", "started_at",
 )  # fmt: skip
 # The columns that a cell needs. Selecting rows of a million trials takes time for every column.
 _CELL_COLUMNS = [
-    "task_id", "horizon", "planner_label", "success", "time_to_success", "iterations_to_success",
-    "clock", "budget",
+    "status", "task_id", "horizon", "planner_label", "success", "time_to_success",
+    "iterations_to_success", "candidates", "clock", "budget",
 ]  # fmt: skip
 # These planners bound a table from below and above. They compete with nobody.
 BOUNDS = ("zero", "random", "shuffled-demo", "demo")
@@ -55,19 +57,21 @@ class Cell:
     """Holds the numbers of one planner at one horizon.
 
     Attributes:
-        trials: n.
+        trials: n, however they ended.
         successes: of them.
+        not_run: of them, those that executed no plan; they are failures.
         success: 95% Wilson interval of the success rate.
         median_time: over successes, None without any; in the table's time unit.
         time: 95% bootstrap interval of that median.
         mean_of_all: mean time, failures counted as the budget; None for final plans.
         median_of_all: time by which half of the trials are solved; None for final plans.
-        best: whether no test tells it from the best at its horizon; tables show it in bold.
+        best: whether no test tells it from the best of its track at its horizon; in bold.
         against_best: on the tasks both have tried; None for the best itself and for bounds.
     """
 
     trials: int
     successes: int
+    not_run: NotRun
     success: Interval
     median_time: float | None
     time: Interval | None
@@ -91,12 +95,14 @@ class TableColumn:
         title: as the table names it.
         published: the paper's numbers and other people's, by source, at horizons of the table.
         bound: whether it is a floor or ceiling of the table; its times mean nothing.
+        learned: whether it uses a prior learned from demonstrations: the second track.
     """
 
     label: str
     title: str
     published: Mapping[Source, dict[int, Published]]
     bound: bool
+    learned: bool
 
 
 @dataclass(frozen=True)
@@ -138,59 +144,48 @@ class ResultTable:
         return "s" if self.unit == "s" else "candidates"
 
 
-def combine(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Joins several results to one, with each trial once.
-
-    Raises:
-        UserError: they were not run under the same settings, so their numbers do not compare.
-    """
-    trials = pd.concat(frames, ignore_index=True)
-    check_same_settings(trials, "make a table of each")
-    return one_row_per_trial(trials)
+def combine(frames: Sequence[pd.DataFrame], paths: Sequence[Path] = ()) -> pd.DataFrame:
+    """Joins several results, read from these paths, to one; see `join_results`."""
+    return join_results(frames, "make a table of each", paths)
 
 
-def by_outcome(trials: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """Judges trials by their first success, or by the final plan alone.
-
-    A final plan has no time to success, so that those columns become null.
-
-    Raises:
-        UserError: some trials ended at their first success and have no final plan.
-    """
-    if outcome == "first":
-        return trials
-    if (trials["stop"] != "never").any():
-        raise UserError("--outcome final-plan needs trials that ran to their budget: --stop never")
-    judged = trials.assign(success=trials["final_plan_success"])
-    judged[["time_to_success", "iterations_to_success"]] = np.nan
-    return judged
-
-
-def build_table(trials: pd.DataFrame, outcome: Outcome = "first") -> ResultTable:
+def build_table(
+    trials: pd.DataFrame, outcome: Outcome = "first", criterion: str = ""
+) -> ResultTable:
     """Makes the paper's table of trials that share their settings (see `combine`).
 
-    `outcome` says what success means in them (see `by_outcome`).
+    `outcome` and `criterion` say what success means in them (see `by_outcome`).
 
     Raises:
-        UserError: no trial ended without an error, or one label names two configurations.
+        UserError: no trial, one label names two configurations, or has a task twice.
     """
-    finished = trials[trials["status"] == "ok"]
-    if finished.empty:
-        raise UserError("no finished trials: there is nothing to tabulate yet")
-    horizons = sorted(int(horizon) for horizon in finished["horizon"].unique())
-    columns = _columns(finished, horizons, outcome)
-    outcomes = finished[_CELL_COLUMNS]
+    if trials.empty:
+        raise UserError("no trials: there is nothing to tabulate yet")
+    check_tasks(trials)
+    trials = judged(trials)
+    horizons = sorted(int(horizon) for horizon in trials["horizon"].unique())
+    columns = _columns(trials, horizons, outcome)
+    outcomes = trials[_CELL_COLUMNS]
     rows = [_row(h, outcomes[outcomes["horizon"] == h], columns, outcome) for h in horizons]
-    unit = "s" if finished["clock"].iloc[0] == "wall" else "iterations"
+    unit = "s" if trials["clock"].iloc[0] == "wall" else "iterations"
     unit = unit if outcome == "first" else ""
-    titles = {column.label: column.title for column in columns if not column.bound}
-    notes = settings_notes(finished, titles)
+    titles = {column.label: column.title for column in columns}
+    notes = settings_notes(trials, {c.label: c.title for c in columns if not c.bound})
     if changed := [column.label for column in columns if "=" in column.label]:
         notes.append(f"Hyperparameters that were set: {'; '.join(changed)}.")
-    notes += protocol_notes(finished)
-    if errors := len(trials) - len(finished):
-        notes.append(f"{errors} trial(s) ended in an error and are not counted.")
+    notes += [*protocol_notes(trials, criterion), *not_run_notes(trials, titles)]
     return ResultTable(columns, rows, unit, _reading(columns, rows, unit), notes)
+
+
+def check_tasks(trials: pd.DataFrame) -> None:
+    """Raises UserError where a planner has tried a task twice, which no test of pairs can use."""
+    again = trials.duplicated(["planner_label", "horizon", "task_id"])
+    if again.any():
+        one = trials[again].iloc[0]
+        raise UserError(
+            f"these results hold two trials of '{one_line(one['planner_label'], 200)}' on task "
+            f"'{one_line(one['task_id'], 200)}' at H={one['horizon']}: take only one of them"
+        )
 
 
 def _reading(columns: list[TableColumn], rows: list[TableRow], unit: str) -> list[str]:
@@ -200,25 +195,30 @@ def _reading(columns: list[TableColumn], rows: list[TableRow], unit: str) -> lis
         if (tied := [c.against_best for c in row.cells.values() if c.best and c.against_best])
     }
     sources = [source for source in SOURCES if any(source in c.published for c in columns)]
-    return reading_notes(unit, ties, sources)
+    learned = [column.title for column in columns if column.learned]
+    return reading_notes(unit, ties, sources, learned)
 
 
-def _columns(finished: pd.DataFrame, horizons: list[int], outcome: Outcome) -> list[TableColumn]:
-    check_labels(finished, "make a table of each")
-    planners = finished[["planner_label", "planner"]].drop_duplicates()
+def _columns(trials: pd.DataFrame, horizons: list[int], outcome: Outcome) -> list[TableColumn]:
+    check_labels(trials, "make a table of each")
+    planners = trials[["planner_label", "planner"]].drop_duplicates()
     names: dict[str, str] = dict(planners.astype(str).itertuples(index=False, name=None))
     titles, order = planner_titles(names), {name: k for k, name in enumerate(DISPLAY_NAMES)}
     occurrences = Counter(names.values())
-    environment = str(finished["environment"].iloc[0])
+    environment = str(trials["environment"].iloc[0])
 
     def column(label: str) -> TableColumn:
         name = names[label]
         # Published numbers stand beside one configuration of a planner only.
         comparable = outcome == "first" and (occurrences[name] == 1 or label == name)
         published = published_numbers(environment, name, horizons) if comparable else {}
-        return TableColumn(label, titles[label], published, bound=name in BOUNDS)
+        return TableColumn(label, titles[label], published, name in BOUNDS, label in learned)
 
-    places = {label: (n in BOUNDS, order.get(n, len(order)), label) for label, n in names.items()}
+    learned = set(trials["planner_label"][trials["prior_sha256"].notna()].astype(str))
+    places = {
+        label: (name in BOUNDS, label in learned, order.get(name, len(order)), label)
+        for label, name in names.items()
+    }
     return [column(label) for label in sorted(names, key=places.__getitem__)]
 
 
@@ -239,13 +239,16 @@ def _row(
 ) -> TableRow:
     trials = {c.label: group[group["planner_label"] == c.label] for c in columns}
     cells = {label: _cell(own, outcome) for label, own in trials.items() if len(own)}
-    contenders = [c.label for c in columns if c.label in cells and not c.bound]
-    best = max(contenders, key=lambda label: cells[label].rate, default="")
-    for label in contenders:
-        against = None if label == best else paired(trials[label], trials[best])
-        tied = label == best or (against is not None and against.p_value >= SIGNIFICANCE)
-        solvable = cells[best].successes > 0
-        cells[label] = replace(cells[label], best=solvable and tied, against_best=against)
+    for track in (False, True):
+        contenders = [
+            c.label for c in columns if c.label in cells and not c.bound and c.learned == track
+        ]
+        best = max(contenders, key=lambda label: cells[label].rate, default="")
+        for label in contenders:
+            against = None if label == best else paired(trials[label], trials[best])
+            tied = label == best or (against is not None and against.p_value >= SIGNIFICANCE)
+            solvable = cells[best].successes > 0
+            cells[label] = replace(cells[label], best=solvable and tied, against_best=against)
     return TableRow(horizon, cells)
 
 
@@ -259,6 +262,7 @@ def _cell(trials: pd.DataFrame, outcome: Outcome) -> Cell:
     return Cell(
         trials=len(trials),
         successes=int(succeeded.sum()),
+        not_run=not_run(trials),
         success=wilson_interval(int(succeeded.sum()), len(trials)),
         median_time=float(np.median(times)) if len(times) else None,
         time=bootstrap_median_interval(times, generator) if len(times) else None,

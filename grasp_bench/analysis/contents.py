@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet
+from grasp_bench.run.failures import not_run, not_run_notes
 from grasp_bench.run.schema import SCHEMA_VERSION, SETTINGS_COLUMNS, SYSTEM
 
 
@@ -21,18 +22,15 @@ def contents_sheets(trials: pd.DataFrame) -> list[Sheet]:
 
 def _trials(trials: pd.DataFrame) -> Sheet:
     horizons = sorted(map(int, trials["horizon"].unique()))
-    counts = trials.groupby(["planner_label", "horizon", "status"]).size()
+    cells = dict(iter(trials.groupby(["planner_label", "horizon"])))
     rows, records = [], []
     for label in sorted(map(str, trials["planner_label"].unique())):
         row = [Entry(label)]
         for horizon in horizons:
-            finished = int(counts.get((label, horizon, "ok"), 0))
-            errors = int(counts.get((label, horizon, "error"), 0))
-            failed = f", {errors} errors" if errors else ""
-            row.append(Entry(f"{finished}{failed}" if finished or errors else NOTHING))
-            records.append(
-                {"planner": label, "horizon": horizon, "finished": finished, "errors": errors}
-            )
+            own = cells.get((label, horizon), trials[:0])
+            count = {"trials": len(own), **not_run(own)._asdict()}
+            row.append(Entry(f"{len(own)}{not_run(own).suffix}" if len(own) else NOTHING))
+            records.append({"planner": label, "horizon": horizon, **count})
         rows.append(row)
     hours = trials["wall_seconds"].sum() / 3600
     first, last = trials["started_at"].min(), trials["started_at"].max()
@@ -42,7 +40,8 @@ def _trials(trials: pd.DataFrame) -> Sheet:
         records=records,
         notes=[
             f"{len(trials)} trials, started {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, "
-            f"{hours:.2g} hours of work; schema version {SCHEMA_VERSION}."
+            f"{hours:.2g} hours of work; schema version {SCHEMA_VERSION}.",
+            *not_run_notes(trials, {}),
         ],
     )
 

@@ -17,7 +17,10 @@ FINAL_PLAN_NOTE = (
 
 
 def reading_notes(
-    unit: str, detectable: Mapping[int, float], sources: Sequence[Source]
+    unit: str,
+    detectable: Mapping[int, float],
+    sources: Sequence[Source],
+    learned: Sequence[str],
 ) -> list[str]:
     """Says what stands in the cells of a table, and what bold means.
 
@@ -25,6 +28,7 @@ def reading_notes(
         unit: of times; empty where there are none.
         detectable: the smallest difference, by horizon, that the tests of ties could have found.
         sources: of the numbers published elsewhere.
+        learned: planners that use a prior learned from demonstrations.
     """
     time = "time" if unit == "s" else unit
     median = f" and median {time} to success over successes" if unit else ""
@@ -32,6 +36,11 @@ def reading_notes(
         f"Success rate{median}. Bold: the best at its horizon, and what an exact McNemar test on "
         f"the same tasks does not tell from it (p >= {SIGNIFICANCE})."
     ]
+    if learned:
+        notes.append(
+            f"Two tracks: {', '.join(learned)} uses a prior learned from demonstrations, and the "
+            "others start from nothing. Bold is the best of each track."
+        )
     if detectable:
         points = ", ".join(f"{100 * value:.0f} at H={h}" for h, value in detectable.items())
         notes.append(
@@ -46,8 +55,8 @@ def reading_notes(
     return notes
 
 
-def protocol_notes(finished: pd.DataFrame) -> list[str]:
-    """Names the settings and hardware that all trials share."""
+def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
+    """Names the settings and hardware that all trials share, and the criterion of success."""
     one = finished.iloc[0]
     unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
     cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
@@ -57,12 +66,14 @@ def protocol_notes(finished: pd.DataFrame) -> list[str]:
         for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
     )
     workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
+    judged_by = f"criterion '{criterion}'" if criterion else "default criterion"
     closed_loop = (
         f"Closed loop (MPC): the planner replans every {one['replan_every']} model step(s) from "
         "the simulator's state, with the steps and the budget that are left."
     )
     return [
-        f"Success: the default criterion of the environment {one['environment']}. "
+        f"Success: the {judged_by} of the "
+        f"environment {one['environment']}. "
         f"Budget {one['budget']:g} {unit}{cap}, stop: {one['stop']}, batch {one['batch']}, "
         f"tasks: {one['tasks']} set, seed {one['master_seed']}, "
         f"protocol version {one['protocol_version']}.",

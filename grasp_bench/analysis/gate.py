@@ -15,11 +15,12 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from grasp_bench.analysis import GATE_SIGNIFICANCE
-from grasp_bench.analysis.aggregate import planner_titles
+from grasp_bench.analysis.aggregate import check_tasks, planner_titles
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.analysis.stats import holm_adjusted, mcnemar_p_value
 from grasp_bench.analysis.writers import render
 from grasp_bench.core.errors import UserError, error_summary
+from grasp_bench.run.failures import judged, not_run_notes
 
 # Runs that differ in these ask different questions.
 _QUESTION = (
@@ -109,18 +110,22 @@ def compare(
         complete: count trials that only `base` holds as a failure.
 
     Raises:
-        UserError: the runs ask different questions, or share no planner and task.
+        UserError: the runs ask different questions, or share no planner and task; or one of
+            them holds two trials of a planner on a task.
     """
+    for trials in (base, new):
+        check_tasks(trials)
+    base, new = judged(base), judged(new)
     for name in _QUESTION:
         if difference := _difference(base, new, name):
             raise UserError(f"these runs do not compare: {difference}; run one like the other")
-    before, after = (
-        dict(frame[["planner_label", "planner"]].astype(str).drop_duplicates().to_numpy())
-        for frame in (base, new)
-    )
+    before, after = _names(base), _names(new)
     titles, partners = planner_titles(before), _partners(before, after)
     differences = (_difference(base, new, name) for name in _ARITHMETIC)
     notes = [f"{text}, so that other plans are expected." for text in differences if text]
+    for name, trials in (("base", base), ("new run", new)):
+        names = planner_titles(_names(trials))
+        notes += [f"In the {name}: {note}" for note in not_run_notes(trials, names)]
     changes = []
     for label in before:
         own = base[base["planner_label"] == label]
@@ -135,6 +140,11 @@ def compare(
     changes = [c if c.p_worse is None else replace(c, p_worse=next(adjusted)) for c in changes]
     failures = [one for change in changes for one in _failures(change, significance, complete)]
     return Comparison(changes, failures, notes, significance)
+
+
+def _names(trials: pd.DataFrame) -> dict[str, str]:
+    """Returns the registered names of planners, by label."""
+    return dict(trials[["planner_label", "planner"]].astype(str).drop_duplicates().to_numpy())
 
 
 def _difference(base: pd.DataFrame, new: pd.DataFrame, name: str) -> str:
@@ -156,10 +166,7 @@ def _partners(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
 
 
 def _change(planner: str, name: str, pairs: pd.DataFrame, trials: int) -> PlannerChange:
-    before, after = (
-        (pairs[f"success_{run}"].fillna(False) & (pairs[f"status_{run}"] == "ok")).to_numpy(bool)
-        for run in ("base", "new")
-    )
+    before, after = (pairs[f"success_{run}"].to_numpy(bool) for run in ("base", "new"))
     raised = pairs[(pairs["status_base"] == "ok") & (pairs["status_new"] != "ok")]
     plans = (pairs["plan_sha256_base"] == pairs["plan_sha256_new"]).fillna(False).to_numpy(bool)
     same = int((plans & (before == after)).sum())

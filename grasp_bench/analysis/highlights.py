@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from grasp_bench.analysis.aggregate import ResultTable
+from grasp_bench.run.failures import judged
 from grasp_bench.run.schema import is_distance
 
 HIGHLIGHT_COLUMNS = ("trial_key", "planner_label", "success", "time_to_success")
@@ -30,11 +31,11 @@ def highlights(table: ResultTable, trials: pd.DataFrame) -> list[Highlight]:
     How far off a final plan is, the environment's first distance says.
     """
     horizon = table.rows[-1].horizon
-    finished = trials[(trials["status"] == "ok") & (trials["horizon"] == horizon)]
+    ended = judged(trials[trials["horizon"] == horizon])
     distances = [name for name in trials if is_distance(str(name))]
     chosen = []
     for column in table.contenders:
-        own = finished[finished["planner_label"] == column.label].set_index("trial_key")
+        own = ended[ended["planner_label"] == column.label].set_index("trial_key")
         solved = own["success"].astype(bool)
         quick = own["time_to_success"][solved].dropna().sort_values(kind="stable")
         if len(quick):

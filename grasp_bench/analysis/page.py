@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,10 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from grasp_bench.analysis import Outcome
 from grasp_bench.analysis.aggregate import ResultTable, combine
+from grasp_bench.analysis.criteria import criteria_sheets
+from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
 from grasp_bench.analysis.highlights import HIGHLIGHT_COLUMNS
 from grasp_bench.analysis.pairwise import pairwise_sheets
 from grasp_bench.analysis.provenance import PROVENANCE_COLUMNS, commands, origins
@@ -26,11 +29,13 @@ from grasp_bench.analysis.times import times_sheet
 from grasp_bench.analysis.writers import render
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.version import PROTOCOL_VERSION, __version__
-from grasp_bench.run.schema import is_distance
+from grasp_bench.run.schema import NAMES, is_distance
 from grasp_bench.run.store import read_results
 
 PAGE_COLUMNS = tuple(
-    dict.fromkeys([*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, "started_at"])
+    dict.fromkeys(
+        [*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, *FAILURE_COLUMNS, "started_at"]
+    )
 )
 
 
@@ -65,19 +70,20 @@ def read_trials(paths: Sequence[Path]) -> pd.DataFrame:
     Raises:
         UserError: not results, or not of the same settings.
     """
-    frames = [read_results(path, [*PAGE_COLUMNS, *_distance(path)]) for path in paths]
-    trials = combine(frames)
+    frames = [read_results(path, [*PAGE_COLUMNS, *_environments_own(path)]) for path in paths]
+    trials = combine(frames, paths)
     # Planners are paired by task many times, which is quick with codes for texts.
     return trials.astype({"task_id": "category"})
 
 
-def _distance(path: Path) -> list[str]:
-    """Names the column of the environment's first distance, if these are results."""
+def _environments_own(path: Path) -> list[str]:
+    """Names the columns of the environment's criteria and first distance, if these are results."""
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     try:
-        return [name for name in pq.read_schema(files[0]).names if is_distance(name)][:1]
-    except (IndexError, OSError, pa.ArrowException):
+        names = [name for name in pq.read_schema(files[0]).names if name not in NAMES]
+    except (IndexError, OSError, ValueError, pa.ArrowException):
         return []  # Reading the results raises a UserError that says what is wrong.
+    return [name for name in names if not is_distance(name)] + list(filter(is_distance, names))[:1]
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -92,6 +98,7 @@ def render_page(
     paths: Sequence[Path],
     made_by: str,
     clips: Sequence[Clip] = (),
+    criteria: Mapping[str, str] | None = None,
 ) -> str:
     """Returns the page as text.
 
@@ -102,6 +109,7 @@ def render_page(
         paths: the results files or run folders that they come from.
         made_by: the command that makes the page.
         clips: trials to watch.
+        criteria: of the environment, see `criteria_sheets`.
     """
     environment = Environment(
         loader=PackageLoader("grasp_bench.analysis"),
@@ -115,15 +123,18 @@ def render_page(
     times = times_sheet(table, trials)
     further = [note for note in times.notes if note not in results.notes]
     times = replace(times, title="Time to success, failures counted", notes=further)
-    finished = trials[trials["status"] == "ok"]
     return environment.get_template("report.html.j2").render(
         title=title,
-        lead=_lead(table, finished),
+        lead=_lead(table, trials),
         version=__version__,
         protocol=PROTOCOL_VERSION,
         results=_sheet(sheet),
         times=_sheet(times),
-        pairwise=_pairwise(table, trials),
+        pairwise=_sheets(lambda: pairwise_sheets(table, trials)),
+        criteria=_sheets(lambda: criteria_sheets(trials, criteria, _outcome(trials), False))
+        if criteria
+        else [],
+        failures=_sheets(lambda: failure_sheets(trials)),
         figures=[
             {
                 "drawing": (drawing := draw(table, trials)),
@@ -133,20 +144,20 @@ def render_page(
             for kind, draw in RESULT_FIGURES.items()
         ],
         clips=clips,
-        commands=commands(finished),
+        commands=commands(trials),
         made_by=made_by,
-        provenance=origins(finished, paths),
+        provenance=origins(trials, paths),
     )
 
 
-def _lead(table: ResultTable, finished: pd.DataFrame) -> str:
+def _lead(table: ResultTable, trials: pd.DataFrame) -> str:
     planners = [column.title for column in table.contenders]
     horizons = [f"H={row.horizon}" for row in table.rows]
-    first, last = (f"{day:%Y-%m-%d}" for day in finished["started_at"].agg(["min", "max"]))
+    first, last = (f"{day:%Y-%m-%d}" for day in trials["started_at"].agg(["min", "max"]))
     when = f"run on {first}" if first == last else f"run between {first} and {last}"
     return (
-        f"{_listed(planners)} on {finished['task_id'].nunique():,} tasks of "
-        f"{finished['environment'].iloc[0]} at {_listed(horizons)}: {len(finished):,} trials, "
+        f"{_listed(planners)} on {trials['task_id'].nunique():,} tasks of "
+        f"{trials['environment'].iloc[0]} at {_listed(horizons)}: {len(trials):,} trials, "
         f"{when}."
     )
 
@@ -161,8 +172,13 @@ def _sheet(sheet: Sheet) -> dict[str, object]:
     return {"title": sheet.title, "html": html, "notes": sheet.notes}
 
 
-def _pairwise(table: ResultTable, trials: pd.DataFrame) -> list[dict[str, object]]:
+def _outcome(trials: pd.DataFrame) -> Outcome:
+    return "final-plan" if (trials["stop"] == "never").all() else "first"
+
+
+def _sheets(make: Callable[[], list[Sheet]]) -> list[dict[str, object]]:
+    """Makes sheets, none where these trials give none."""
     try:
-        return [_sheet(sheet) for sheet in pairwise_sheets(table, trials)]
-    except UserError:  # One planner, or none that share a task.
+        return [_sheet(sheet) for sheet in make()]
+    except UserError:  # One planner, none that share a task, or no final plans.
         return []

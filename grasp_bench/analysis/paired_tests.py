@@ -77,7 +77,7 @@ class CostChange:
 
 
 def paired(trials: pd.DataFrame, other: pd.DataFrame) -> Pairing | None:
-    """Tests the finished trials of two planners for success; None without a shared task."""
+    """Tests the judged trials of two planners for success; None without a shared task."""
     one, two = (values == 1 for values in _pairs(trials, other, "success"))
     if not len(one):
         return None
@@ -101,11 +101,16 @@ def paired_times(trials: pd.DataFrame, other: pd.DataFrame) -> SignTest | None:
 
 
 def paired_costs(trials: pd.DataFrame, other: pd.DataFrame) -> CostChange | None:
-    """Tests by how much realised goal costs differ; None with too few shared tasks."""
+    """Tests by how much realised goal costs differ; None with too few shared tasks.
+
+    A trial without a plan has the highest cost of both, so that none is left out.
+    """
     one, two = _pairs(trials, other, "final_plan_cost_realised")
-    difference = (one - two)[~np.isnan(one - two)]
-    if len(difference) < FEWEST_PAIRS:
+    costs = np.concatenate([one, two])
+    if len(one) < FEWEST_PAIRS or np.isnan(costs).all():
         return None
+    one, two = (np.nan_to_num(cost, nan=np.nanmax(costs)) for cost in (one, two))
+    difference = one - two
     return CostChange(
         float(np.median(difference)),
         bootstrap_median_interval(difference, np.random.default_rng(_BOOTSTRAP_SEED)),

@@ -11,6 +11,7 @@ from grasp_bench.analysis.paired_tests import Pairing, paired
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.analysis.stats import POWER, SIGNIFICANCE, holm_adjusted
 from grasp_bench.core.errors import UserError
+from grasp_bench.run.failures import judged
 
 
 def pairwise_sheets(table: ResultTable, trials: pd.DataFrame) -> list[Sheet]:
@@ -19,14 +20,15 @@ def pairwise_sheets(table: ResultTable, trials: pd.DataFrame) -> list[Sheet]:
     Raises:
         UserError: fewer than two planners share tasks.
     """
-    finished = trials[trials["status"] == "ok"]
     planners = table.contenders
-    outcomes = finished[["task_id", "horizon", "planner_label", "success"]]
+    outcomes = judged(trials)[["task_id", "horizon", "planner_label", "success"]]
     groups = {
         f"H={row.horizon}": outcomes[outcomes["horizon"] == row.horizon] for row in table.rows
     }
     if len(groups) > 1:
-        groups["all horizons"] = outcomes
+        # Horizons may have tasks of the same name.
+        tasks = outcomes.groupby(["horizon", "task_id"], observed=True).ngroup()
+        groups["all horizons"] = outcomes.assign(task_id=tasks)
     sheets = [_sheet(title, planners, group) for title, group in groups.items()]
     sheets = [sheet for sheet in sheets if sheet.records]
     if not sheets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,9 +99,20 @@ def commands(trials: pd.DataFrame) -> list[str]:
             place += 1
         sweeps.setdefault((*grid, place), {})[str(name)] = str(label)
     settings = trials.iloc[0]
+    names = trials[["planner_label", "hyperparameters"]].drop_duplicates("planner_label")
+    hyperparameters = dict(names.astype(str).to_numpy())
     sources = dict(trials[["planner", "planner_source"]].drop_duplicates().astype(str).to_numpy())
     return [
-        _sweep(settings, sources, planners, horizons, tasks, untuned)
+        _sweep(
+            settings,
+            {
+                sources[name]: _changed(name, label, hyperparameters[label])
+                for name, label in planners.items()
+            },
+            horizons,
+            tasks,
+            untuned,
+        )
         for (untuned, tasks, horizons, _), planners in sweeps.items()
     ]
 
@@ -111,21 +123,31 @@ def _untuned(trials: pd.DataFrame) -> pd.Series:
     return ~(tuned | trials["planner"].isin(BOUNDS)) if tuned.any() else ~tuned
 
 
+def _changed(name: str, label: str, hyperparameters: str) -> dict[str, object]:
+    """Reads from a label, name[key=value, key=value], what was set.
+
+    A text may hold what the label is punctuated with, so that the values have to be known.
+    """
+    changed: dict[str, object] = {}
+    rest = f"{label[len(name) + 1 : -1]}, ".removeprefix("untuned, ")
+    for key, value in sorted(json.loads(hyperparameters).items()):
+        if rest.startswith(setting := f"{key}={value}, "):
+            changed[key] = value
+            rest = rest.removeprefix(setting)
+    return changed
+
+
 def _sweep(
     settings: pd.Series,
-    sources: dict[str, str],
-    planners: dict[str, str],
+    planners: dict[str, dict[str, object]],
     horizons: str,
     tasks: int,
     untuned: bool,
 ) -> str:
-    words = ["grasp-bench", "sweep", "--planners", ",".join(map(sources.__getitem__, planners))]
-    for name, label in planners.items():
-        # The label names what was set, as name[key=value, key=value].
-        changed = label[len(name) :].strip("[]")
-        for setting in changed.split(", "):
-            if "=" in setting:
-                words += ["--set", f"{sources[name]}.{setting}"]
+    words = ["grasp-bench", "sweep", "--planners", ",".join(planners)]
+    for source, changed in planners.items():
+        for key, value in changed.items():
+            words += ["--set", f"{source}.{key}={value}"]
     words += ["--horizons", horizons, "--trials", str(tasks)]
     words += ["--untuned"] if untuned else []
     options = ["tasks", "model_source", "device", "clock", "budget", "max_iterations", "stop"]
@@ -135,6 +157,7 @@ def _sweep(
         option = option.removesuffix("_source")
         if not pd.isna(value):
             text = f"{value:g}" if isinstance(value, float) else str(value)
+            text = text if not isinstance(value, float) or float(text) == value else str(value)
             words += [f"--{option.replace('_', '-')}", text]
     words += ["--seed", str(settings["master_seed"])]
     words += ["--threads", str(settings["threads"]), "--workers", str(settings["workers"])]

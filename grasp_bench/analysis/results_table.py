@@ -59,14 +59,15 @@ def _record(table: ResultTable, row: TableRow) -> dict[str, object]:
 def cell_numbers(cell: Cell | None) -> dict[str, object]:
     """Returns all numbers of a planner at a horizon, unrounded; None where it was not run."""
     names = (
-        "success", "success_low", "success_high", "n", "median_time", "time_low", "time_high",
-        *_OVER_ALL, "best", "p_against_best", "difference_low", "difference_high",
+        "success", "success_low", "success_high", "n", "raised", "planless",
+        "median_time", "time_low", "time_high", *_OVER_ALL,
+        "best", "p_against_best", "difference_low", "difference_high",
     )  # fmt: skip
     if cell is None:
         return dict.fromkeys(names)
     time, against = cell.time or (None, None), cell.against_best
     values = (
-        cell.rate, *cell.success, cell.trials, cell.median_time, *time,
+        cell.rate, *cell.success, cell.trials, *cell.not_run, cell.median_time, *time,
         *over_all_numbers(cell).values(), cell.best,
         *((against.p_value, *against.difference) if against else (None, None, None)),
     )  # fmt: skip
@@ -81,9 +82,10 @@ def over_all_numbers(cell: Cell) -> dict[str, float | None]:
 
 
 def _result(cell: Cell, column: TableColumn, unit: str) -> str:
+    rate = f"{cell.rate:.1%}{cell.not_run.suffix}"
     if column.bound or not unit:
-        return f"{cell.rate:.1%}"
-    return f"{cell.rate:.1%} / {time_text(cell.median_time, unit)}"
+        return rate
+    return f"{rate} / {time_text(cell.median_time, unit)}"
 
 
 def _uncertainty(cell: Cell, column: TableColumn, unit: str) -> str:

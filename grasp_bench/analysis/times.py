@@ -12,6 +12,7 @@ from grasp_bench.analysis.results_table import over_all_numbers, time_text
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
 from grasp_bench.analysis.stats import SIGNIFICANCE
 from grasp_bench.core.errors import UserError
+from grasp_bench.run.failures import judged
 
 _READING = (
     "Time by which half of all tasks are solved (Kaplan-Meier median) / mean time to success. A "
@@ -35,14 +36,14 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
     """
     if not table.unit:
         raise UserError("a final plan has no time to success: use --outcome first")
-    finished = trials[trials["status"] == "ok"]
-    budget = float(finished["budget"].iloc[0])
+    trials = judged(trials)
+    budget = float(trials["budget"].iloc[0])
     planners = table.contenders
     rows = [[Entry(column.title)] for column in planners]
     records: list[dict[str, object]] = []
     for row in table.rows:
         cells = {c.label: row.cells[c.label] for c in planners if c.label in row.cells}
-        tests = _sign_tests(cells, finished[finished["horizon"] == row.horizon])
+        tests = _sign_tests(cells, trials[trials["horizon"] == row.horizon])
         for column, line in zip(planners, rows, strict=True):
             cell, test = cells.get(column.label), tests.get(column.label)
             if cell is None:
@@ -55,6 +56,7 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
                     "planner": column.label,
                     "n": cell.trials,
                     "success": cell.rate,
+                    **cell.not_run._asdict(),
                     **over_all_numbers(cell),
                     "sooner_than_fastest": test and test.sooner,
                     "later_than_fastest": test and test.later,
@@ -93,7 +95,7 @@ def _entry(cell: Cell, test: SignTest | None, budget: float, unit: str, interval
     if test is not None and test.sooner + test.later:
         below += f" {test.sooner} : {test.later}, p {p_value_text(test.p_value)}"
     return Entry(
-        f"{shown(median)} / {shown(mean)}",
+        f"{shown(median)} / {shown(mean)}{cell.not_run.suffix}",
         below if intervals else "",
         bold=test is not None and test.p_value >= SIGNIFICANCE,
     )

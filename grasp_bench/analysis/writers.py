@@ -21,6 +21,7 @@ _LATEX_CHARACTERS = {character: f"\\{character}" for character in "%_&#${}"} | {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
+    "|": "\\textbar{}",
     "<": "\\textless{}",
     ">": "\\textgreater{}",
     NOTHING: "--",
@@ -30,6 +31,9 @@ _LATEX_NOTE = (
     "% needs \\usepackage{booktabs}; where a table is wider than the page, put its tabular into\n"
     "% \\resizebox{\\linewidth}{!}{...} of graphicx"
 )
+
+# They would end a line of a table.
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 # A minus sign, not a hyphen as within a word.
 _NEGATIVE = re.compile(r"(?<![\w-])-(?=\d)")
@@ -69,10 +73,10 @@ def _plain(sheets: Sequence[Sheet]) -> str:
 
 
 def _markdown_sheet(sheet: Sheet) -> str:
-    lines = [f"### {sheet.title}", ""] if sheet.title else []
+    lines = [f"### {_one_line(sheet.title)}", ""] if sheet.title else []
     lines += [_markdown_line(sheet.headings), _markdown_line(["---"] * len(sheet.headings))]
     lines += [_markdown_line(map(_markdown_entry, row)) for row in sheet.rows]
-    return "\n".join([*lines, "", *(f"- {note}" for note in sheet.notes)]) + "\n"
+    return "\n".join([*lines, "", *(f"- {_one_line(note)}" for note in sheet.notes)]) + "\n"
 
 
 def _markdown_entry(entry: Entry) -> str:
@@ -81,7 +85,11 @@ def _markdown_entry(entry: Entry) -> str:
 
 
 def _markdown_line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(_one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _one_line(text: str) -> str:
+    return _CONTROL_CHARACTERS.sub(" ", text)
 
 
 def _latex(sheets: Sequence[Sheet]) -> str:
@@ -103,7 +111,7 @@ def _latex_sheet(sheet: Sheet) -> str:
         "\\end{tabular}",
     ]
     for note in sheet.notes:
-        lines += textwrap.wrap(note, 96, initial_indent="% ", subsequent_indent="% ")
+        lines += textwrap.wrap(_one_line(note), 96, initial_indent="% ", subsequent_indent="% ")
     return "\n".join(lines) + "\n"
 
 
@@ -125,7 +133,7 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def _latex_text(text: str) -> str:
-    escaped = "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+    escaped = "".join(_LATEX_CHARACTERS.get(character, character) for character in _one_line(text))
     return _NEGATIVE.sub("$-$", escaped)
 
 
@@ -156,9 +164,13 @@ def _html_entry(entry: Entry) -> str:
 def _csv(sheets: Sequence[Sheet]) -> str:
     file = io.StringIO()
     records = [record for sheet in sheets for record in sheet.records]
-    writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    # Sheets of several kinds have columns of their own.
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.writer(file, lineterminator="\n")
+    lines: list[list[object]] = [[*names]]
+    lines += [[record.get(name) for name in names] for record in records]
+    for line in lines:
+        writer.writerow([_one_line(value) if isinstance(value, str) else value for value in line])
     return file.getvalue()
 
 

@@ -45,7 +45,7 @@ def of_results(context: typer.Context, results: ResultsPaths, output: Output = N
     kind = str(context.info_name)
     if output is not None:
         figure_files(output)
-    trials = combine([read_results(path, FIGURE_COLUMNS) for path in results])
+    trials = combine([read_results(path, FIGURE_COLUMNS) for path in results], results)
     _write(RESULT_FIGURES[kind](build_table(trials), trials), output, kind, *results)
 
 
@@ -143,7 +143,7 @@ def _replayed(trial: RecordedTrial) -> Replay:
     from grasp_bench.trial.replay import agreement, replay_trial
 
     again = replay_trial(trial)
-    typer.echo(agreement(trial, again))
+    print(agreement(trial, again))
     return again
 
 
@@ -152,4 +152,4 @@ def _write(drawing: Drawing, output: Path | None, kind: str, *arguments: object)
 
     made_by = shlex.join(["grasp-bench", "figure", kind, *map(str, arguments)])
     for file in write_drawing(drawing, output or Path(kind), made_by):
-        typer.echo(file)
+        print(file)

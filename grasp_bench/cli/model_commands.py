@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from grasp_bench.cli import printing
 from grasp_bench.cli.options import MODEL_HELP, Device, Form, Output, Threads
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, one_line
 from grasp_bench.core.registry import did_you_mean
 from grasp_bench.diagnostics import SECTIONS, Section
 from grasp_bench.run.config import parse_names
@@ -24,8 +25,18 @@ def models(context: typer.Context) -> None:
         return
     from grasp_bench.models import list_models
 
-    rows = [(one.name, one.kind, str(one.path or "an installed package")) for one in list_models()]
-    printing.show_list(["model", "kind", "where"], rows)
+    found = [(one, one.problem()) for one in list_models()]
+    printing.show_list(
+        ["model", "kind", "where"],
+        [
+            (one.name, one.kind, str(one.path or "an installed package"))
+            for one, problem in found
+            if problem is None
+        ],
+    )
+    for one, problem in found:
+        if problem is not None:
+            print(f"grasp-bench: {one_line(f'{one.name}: {problem}')}", file=sys.stderr)
 
 
 @models_app.command("eval")
@@ -40,12 +51,21 @@ def evaluate(
     sections: Annotated[str, typer.Option(help="What to measure, separated by commas.")] = ",".join(
         SECTIONS
     ),
-    horizon: Annotated[int, typer.Option(min=1, help="Environment steps of a task.")] = 80,
-    tasks: Annotated[int, typer.Option(min=1, help="Held-out tasks to rank plans on.")] = 50,
+    horizon: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Environment steps of a task.")
+    ] = 80,
+    tasks: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Held-out tasks to rank plans on.")
+    ] = 50,
     brittleness_tasks: Annotated[
-        int, typer.Option(min=1, help="The first of them, to look for adversarial states on.")
+        int,
+        typer.Option(
+            min=1, max=10_000, help="The first of them, to look for adversarial states on."
+        ),
     ] = 32,
-    alternatives: Annotated[int, typer.Option(min=20, help="Plans to rank among, a task.")] = 1000,
+    alternatives: Annotated[
+        int, typer.Option(min=20, max=100_000, help="Plans to rank among, a task.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of every draw.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
@@ -83,12 +103,12 @@ def evaluate(
     with Console(stderr=True).status("cutting tasks") as status:
         evaluation = evaluate_model(loaded.model, train, unseen, settings, chosen, status.update)
     if update_card:
-        typer.echo(update_card_of(model, loaded.sha256, evaluation.report), err=True)
+        print(update_card_of(model, loaded.sha256, evaluation.report), file=sys.stderr)
     if figures is not None:
         from grasp_bench.diagnostics.model_figures import write_figures
 
         for file in write_figures(loaded.model, evaluation, unseen, figures):
-            typer.echo(file, err=True)
+            print(file, file=sys.stderr)
     if form == "json":
         printing.emit(render_report(evaluation.report, form), output)
     else:

@@ -13,7 +13,14 @@ import typer
 from grasp_bench.analysis import Format
 from grasp_bench.run.config import RunConfig, Start
 from grasp_bench.run.presets import PlannerChoice
-from grasp_bench.trial.protocol import DEFAULT, ClockKind, ProtocolKind, StopRule, TrialProtocol
+from grasp_bench.trial.protocol import (
+    DEFAULT,
+    MOST,
+    ClockKind,
+    ProtocolKind,
+    StopRule,
+    TrialProtocol,
+)
 
 PLANNER_HELP = "A name of `grasp-bench planners`, file.py:Class or module:Class."
 MODEL_HELP = "World model: a name, a path, file.py:make_model or module:make_model."
@@ -23,7 +30,9 @@ Device = Annotated[str, typer.Option(help="Torch device.")]
 Clock = Annotated[ClockKind, typer.Option(help="Planner seconds, or candidates (deterministic).")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Master seed.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="cores")]
-Threads = Annotated[int, typer.Option(min=1, help="Torch threads per process.")]
+Threads = Annotated[
+    int, typer.Option(min=1, max=MOST["threads"], help="Torch threads per process.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter; repeatable."),
@@ -55,7 +64,7 @@ class RunOptions:
     ] = False
     tasks: Annotated[
         str,
-        typer.Option(help="Task set: eval, tune, or a file. Choose hyperparameters on tune only."),
+        typer.Option(help="Task set: a name of `grasp-bench tasks list`, or a file."),
     ] = "eval"
     model: Model = "pusht-compact"
     device: Device = "cpu"

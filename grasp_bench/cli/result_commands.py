@@ -27,32 +27,54 @@ def table(
         TableKind,
         typer.Option(
             help="The paper's table, the same with planners down, times with failures counted, "
-            "planners against each other, or configurations of one."
+            "planners against each other, configurations of one, every success criterion, "
+            "or why final plans failed."
         ),
     ] = "results",
     outcome: Annotated[
         Outcome,
         typer.Option(help="Success at some check, or of the plan committed to at the end."),
     ] = "first",
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            help="What success is: a criterion of the environment, such as strict.",
+            show_default="its first",
+        ),
+    ] = None,
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show 95% intervals and counts in the cells.")
     ] = False,
 ) -> None:
     """Make a table of results, with the paper's numbers beside them."""
     from grasp_bench.analysis.ablation import ablation_sheets
-    from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, by_outcome, combine
+    from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, combine
+    from grasp_bench.analysis.criteria import criteria_sheets
+    from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
     from grasp_bench.analysis.footnotes import FINAL_PLAN_NOTE
+    from grasp_bench.analysis.judging import by_outcome
     from grasp_bench.analysis.pairwise import pairwise_sheets
     from grasp_bench.analysis.results_table import results_sheet
     from grasp_bench.analysis.times import times_sheet
+    from grasp_bench.core.registry import did_you_mean
+    from grasp_bench.envs import get_environment
     from grasp_bench.run.store import read_results
 
-    trials = combine([read_results(path, TABLE_COLUMNS) for path in paths])
-    trials = by_outcome(trials, outcome)
-    if kind == "ablation":
+    columns = None if criterion or kind == "criteria" else (*TABLE_COLUMNS, *FAILURE_COLUMNS)
+    trials = combine([read_results(path, columns) for path in paths], paths)
+    criteria = {} if columns else get_environment(str(trials["environment"].iloc[0])).criteria
+    if criterion is not None and criterion not in criteria:
+        raise UserError(f"no criterion '{criterion}': {did_you_mean(criterion, criteria)}")
+    if kind != "criteria":
+        trials = by_outcome(trials, outcome, criterion or "", next(iter(criteria), ""))
+    if kind == "criteria":
+        sheets = criteria_sheets(trials, criteria, outcome, intervals)
+    elif kind == "failures":
+        sheets = failure_sheets(trials)
+    elif kind == "ablation":
         sheets = ablation_sheets(trials, intervals, outcome)
     else:
-        rows = build_table(trials, outcome)
+        rows = build_table(trials, outcome, criterion or "")
         if kind == "pairwise":
             sheets = pairwise_sheets(rows, trials)
         elif kind == "times":
@@ -87,7 +109,7 @@ def merge(
     trials = merge_results(paths)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_frame(output, trials)
-    typer.echo(f"{output}: {len(trials)} trials")
+    print(f"{output}: {len(trials)} trials")
 
 
 @results_app.command()
@@ -106,11 +128,44 @@ def check(
     for trial in check_trials(read_results(path), sample, seed, model, device):
         checked += 1
         agreeing += trial.agrees
-        typer.echo(f"{trial.trial_key}: {'agrees' if trial.agrees else 'DIFFERS'}; {trial.plan}")
+        print(f"{trial.trial_key}: {'agrees' if trial.agrees else 'DIFFERS'}; {trial.plan}")
         for difference in trial.differences:
-            typer.echo(f"  {difference}")
-    typer.echo(f"{agreeing} of {checked} sampled trials agree ({agreeing / checked:.0%})")
+            print(f"  {difference}")
+    print(f"{agreeing} of {checked} sampled trials agree ({agreeing / checked:.0%})")
     if agreeing < checked:
+        raise typer.Exit(EXIT_DISAGREEMENT)
+
+
+@results_app.command()
+def verify(
+    path: Results,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Name or path of the task set.", show_default="what the rows name"),
+    ] = None,
+) -> None:
+    """Execute the stored plans again, without a model; exits with 1 unless all outcomes agree."""
+    from rich.progress import track
+
+    from grasp_bench.run.store import read_results
+    from grasp_bench.trial.verify import stored_plans, verify_plan
+
+    trials = read_results(path)
+    plans = list(stored_plans(trials))
+    if not plans:
+        raise UserError(f"'{path}' holds no plans: it was converted from an older version")
+    agreeing, largest = 0, 0.0
+    for plan in track(plans, "executing", console=printing.console(), transient=True):
+        found = verify_plan(plan, tasks)
+        agreeing += not found.differs
+        largest = max(largest, found.distance)
+        if found.differs:
+            print(f"{found.trial_key}: {found.plan}: other {', '.join(found.differs)}")
+    print(
+        f"{agreeing} of {len(plans)} plans of {len(trials)} trials lead where their rows say "
+        f"({agreeing / len(plans):.1%}); distances within {largest:.1e}"
+    )
+    if agreeing < len(plans):
         raise typer.Exit(EXIT_DISAGREEMENT)
 
 
@@ -138,7 +193,7 @@ def compare(
     )
     printing.show([comparison_sheet(comparison)], "rich")
     for sentence in [*(failure.text for failure in comparison.failures), conclusion(comparison)]:
-        typer.echo(sentence)
+        print(sentence)
     if markdown is not None:
         printing.write(markdown, markdown_comment(comparison))
     if comparison.regressed:

@@ -60,7 +60,6 @@ def _launch(config: RunConfig, line_per_trial: bool) -> NoReturn:
     )
     done = launch(prepared, planners, printing.console(), line_per_trial)
     if done.trials is not None:
-        if (done.trials["status"] == "ok").any():
-            printing.show([results_sheet(build_table(done.trials))], "rich")
-        typer.echo(done.folder / TRIALS_FILE)
+        printing.show([results_sheet(build_table(done.trials))], "rich")
+        print(done.folder / TRIALS_FILE)
     raise typer.Exit(done.exit_code)

@@ -1,4 +1,4 @@
-"""Declares the commands that make demonstrations, task sets, world models, action priors."""
+"""Declares the commands that train world models and action priors."""
 
 from __future__ import annotations
 
@@ -7,67 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grasp_bench.cli.bars import progress_bars
 from grasp_bench.cli.options import Device, Threads
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-data_app = typer.Typer(name="data", no_args_is_help=True, help="Demonstrations to train on.")
-tasks_app = typer.Typer(name="tasks", no_args_is_help=True, help="The frozen task sets.")
+    from rich.progress import TaskID
 
 TrainingData = Annotated[Path, typer.Option("--data", help="Training demonstrations.")]
 HeldOutData = Annotated[
     Path, typer.Option("--held-out", help="Demonstrations for the card's report.")
 ]
-
-
-@data_app.command()
-def collect(
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the dataset.", show_default="data/ and the split"),
-    ] = None,
-    split: Annotated[
-        Literal["train", "held-out"], typer.Option(help="Which random streams to use.")
-    ] = "train",
-    episodes: Annotated[int, typer.Option(min=1, help="In whole shards of 500.")] = 24_000,
-    steps: Annotated[int, typer.Option(min=20, help="Environment steps an episode.")] = 100,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-) -> None:
-    """Collect demonstrations; shards that are already there are kept."""
-    from grasp_bench.tasks.demonstrations import SHARD_EPISODES
-    from grasp_bench.tasks.demonstrations import collect as collect_demonstrations
-
-    folder = out or Path("data") / split
-    total = -(-episodes // SHARD_EPISODES) * SHARD_EPISODES
-    with _progress() as progress:
-        bar = progress.add_task(f"{split} episodes", total=total, note="")
-        collect_demonstrations(
-            folder, split, episodes, steps, workers, lambda done: progress.advance(bar, done)
-        )
-    typer.echo(f"{total} episodes of {steps} steps in {folder}")
-
-
-@tasks_app.command()
-def make(
-    name: Annotated[Literal["eval", "tune"], typer.Argument(help="Which task set.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-) -> None:
-    """Make a frozen task set anew; with the pinned packages its bytes are the shipped ones."""
-    from grasp_bench.tasks.task_set import SHIPPED, make_tasks
-
-    shipped = SHIPPED[name]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.touch()
-    with _progress() as progress:
-        bar = progress.add_task("tasks", total=shipped.total, note="")
-        digest = make_tasks(name, out, lambda done: progress.advance(bar, done))
-    same = "as shipped" if digest == shipped.sha256 else f"shipped: {shipped.sha256}"
-    typer.echo(f"{out} sha256 {digest} ({same})")
 
 
 def train(
@@ -109,10 +62,10 @@ def train(
         card = train_world_model(
             chosen, data, held_out, run, out, _command(), device=device, report=report
         )
-    typer.echo(f"{out} sha256 {card['sha256']}")
+    print(f"{out} sha256 {card['sha256']}")
     for name, errors in card["held_out"]["probes"].items():
         figures = ", ".join(f"{key} {value}" for key, value in errors.items())
-        typer.echo(f"{name} probe: {figures}")
+        print(f"{name} probe: {figures}")
 
 
 def train_prior(
@@ -143,20 +96,13 @@ def train_prior(
             model, recipe, data, held_out, run, _command(), out=out, device=device, report=report
         )
     nats = ", ".join(f"{name} {value}" for name, value in card["held_out"].items())
-    typer.echo(f"{path} sha256 {card['sha256']}\nheld-out nats per action: {nats}")
-
-
-def _progress() -> Progress:
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = *Progress.get_default_columns(), TimeElapsedColumn(), MofNCompleteColumn()
-    return Progress(*columns, TextColumn("{task.fields[note]}"))
+    print(f"{path} sha256 {card['sha256']}\nheld-out nats per action: {nats}")
 
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
     """Shows a progress bar per stage of training; prints lines where there is no terminal."""
-    with _progress() as progress:
+    with progress_bars() as progress:
         bars: dict[str, TaskID] = {}
 
         def report(stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
@@ -165,7 +111,7 @@ def _stages() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
                 bars[stage] = progress.add_task(stage, total=steps, note=note)
             progress.update(bars[stage], completed=step, note=note)
             if not progress.console.is_terminal:
-                typer.echo(f"{stage} {step}/{steps} {note}")
+                print(f"{stage} {step}/{steps} {note}")
 
         yield report
 

@@ -80,4 +80,4 @@ def tune(
     if found is None:
         raise typer.Exit(INTERRUPTED)
     printing.show([summary_sheet(found.content)], "rich")
-    typer.echo(found.path)
+    print(found.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from grasp_bench.cli.options import (
     RowModel,
     Trial,
 )
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,24 +49,24 @@ def replay(
     from grasp_bench.viewing.player import KEYS, show_clip
 
     row = find_trial(read_results(results), trial)
-    path = output or Path(f"{row['trial_key']}.gif")
+    path = output or Path(f"{one_line(row['trial_key'])}.gif")
     if not human:
         check_clip_path(path)
     recorded = load_trial(row, model, device)
-    typer.echo(trial_line(row))
+    print(trial_line(row))
     with _progress() as progress:
         bar = progress.add_task("planning again", total=int(row["candidates"]))
         again = replay_trial(recorded, lambda _: progress.advance(bar))
-    typer.echo(agreement(recorded, again))
+    print(agreement(recorded, again))
     view = playback(recorded, again)
-    typer.echo(view.outcome)
+    print(view.outcome)
     pictures, fps = list(frames(view, size)), recorded.task_set.environment.control_hz
     if human:
-        typer.echo(KEYS)
+        print(KEYS)
         show_clip(pictures, fps, view.title)
     else:
         write_clip(path, pictures, fps)
-        typer.echo(path)
+        print(path)
 
 
 def play(
@@ -81,7 +82,7 @@ def play(
     from grasp_bench.viewing.play import play as play_in_window
 
     game = Game(load_model(model, device), load_tasks("tune", horizon).tasks)
-    typer.echo(KEYS)
+    print(KEYS)
     play_in_window(game, size)
 
 
@@ -121,10 +122,21 @@ def report(
             + ([] if clips else ["--no-clips"])
         ),
         shown,
-    )
+        _criteria(str(trials["environment"].iloc[0])),
+    ).encode(errors="backslashreplace")  # a file's name need not be Unicode
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, page.encode())
-    typer.echo(f"{output} ({len(page.encode()) / 1e6:.1f} MB)")
+    write_atomically(output, page)
+    print(f"{output} ({len(page) / 1e6:.1f} MB)")
+
+
+def _criteria(environment: str) -> Mapping[str, str]:
+    """Returns the rules of an environment's criteria, none of one that is not here."""
+    from grasp_bench.envs import get_environment
+
+    try:
+        return get_environment(environment).criteria
+    except UserError:
+        return {}
 
 
 def _clips(

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
 
 
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Names the file in an OSError that names none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces a file's content; at every moment it is the old or the new one."""
+    """Replaces a file's content; at every moment it is the old or the new one.
+
+    Raises:
+        OSError: it cannot be written. It names the file, and the old content is still there.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with named_in_errors(path), temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()  # on a full disk it takes the room of what could be stored
+        raise

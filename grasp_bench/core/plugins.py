@@ -1,4 +1,4 @@
-"""Loads objects that a user names as `file.py:Name` or `module:Name`."""
+"""Loads objects that a user names as `file.py:Name` or `module:Name`, and guards their use."""
 
 from __future__ import annotations
 
@@ -8,11 +8,52 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import TextIOBase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, describe
+
+SHOWN = 10_000  # characters of what other people's code prints
+
+
+class Overheard(TextIOBase):
+    """Passes the beginning of what other people's code prints on to stderr.
+
+    Attributes:
+        printed: characters so far.
+    """
+
+    def __init__(self) -> None:
+        self.printed = 0
+        self._stderr = sys.stderr
+
+    def write(self, text: str) -> int:
+        """Takes a text."""
+        if self.printed < SHOWN and self._stderr is not None:
+            self._stderr.write(text[: SHOWN - self.printed])
+        self.printed += len(text)
+        return len(text)
+
+
+@contextmanager
+def foreign_code(what: str) -> Iterator[None]:
+    """Guards a call of other people's code: stdout stays ours, and what it raises is a sentence.
+
+    Raises:
+        UserError: `what` and the exception, whatever that was but the user's Ctrl-C.
+    """
+    heard = Overheard()
+    try:
+        with redirect_stdout(heard), redirect_stderr(heard):
+            yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise UserError(f"{what}: {describe(error)}") from error
 
 
 def is_spec(name: str) -> bool:
@@ -33,25 +74,20 @@ def load_object(kind: str, spec: str) -> Any:
     path = Path(where)
     if where.endswith(".py") and not path.is_file():
         raise UserError(f"{kind} '{spec}': there is no file '{path}'")
-    try:
+    with foreign_code(f"{kind} '{spec}': '{where}' does not load"):
         module = _load_file(path) if where.endswith(".py") else _load_module(where)
-    except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or ["no message"])[0]
-        raise UserError(
-            f"{kind} '{spec}': '{where}' does not load: {type(error).__name__}: {reason}"
-        ) from error
-    if not hasattr(module, attribute):
-        raise UserError(f"{kind} '{spec}': '{where}' does not define '{attribute}'")
-    return getattr(module, attribute)
+        if not hasattr(module, attribute):
+            raise UserError(f"{kind} '{spec}': '{where}' does not define '{attribute}'")
+        return getattr(module, attribute)
 
 
 def file_sha256(item: object) -> str | None:
     """Returns the SHA-256 of the file that defines a class or function, None without one."""
     try:
         file = inspect.getsourcefile(item)  # type: ignore[arg-type]
-    except TypeError:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+    except (TypeError, OSError):
         return None
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
 
 
 def _load_module(name: str) -> ModuleType:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.core.plugins import is_spec, load_object
+from grasp_bench.core.plugins import foreign_code, is_spec, load_object
 
 T = TypeVar("T")
 
@@ -68,14 +68,10 @@ class Registry(Generic[T]):
             return loaded
         for entry in entry_points(group=self._group):
             if entry.name == name:
-                try:
-                    loaded = entry.load()
-                except (Exception, SystemExit) as error:
-                    raise UserError(
-                        f"{self._kind} '{name}' of the installed package "
-                        f"'{entry.value}' does not load: {error}"
-                    ) from error
-                return loaded
+                what = f"{self._kind} '{name}' of the installed package '{entry.value}'"
+                with foreign_code(f"{what} does not load"):
+                    plugin: T = entry.load()
+                    return plugin
         if name.rstrip(":").endswith(".py"):
             raise UserError(f"{self._kind} '{name}': name what it defines too, as file.py:Name")
         raise UserError(f"unknown {self._kind} '{name}': {did_you_mean(name, self.names())}")

@@ -1,68 +1,28 @@
-"""Stores weights as safetensors with a JSON card beside them that names their SHA-256.
-
-A truncated, exchanged or edited file is refused. Nothing is ever unpickled.
-"""
+"""Reads and writes the JSON card beside weights, which names their SHA-256."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from typing import Any, TypedDict
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import write_atomically
+from grasp_bench.core.json_files import read_json, typed
 
 CARD_VERSION = 1
 
-Module = TypeVar("Module", bound=nn.Module)
+
+class _Required(TypedDict):
+    architecture: dict[str, object]
+    sha256: str
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
-    """Writes weights to `path` (`.safetensors`) and their card beside; returns the whole card."""
-    data = save_tensors({name: tensor.contiguous() for name, tensor in weights.items()})
-    full_card = {
-        "card_version": CARD_VERSION,
-        **card,
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
-    write_card(path, full_card)
-    return full_card
-
-
-def load_weights(
-    path: Path, card: dict[str, Any], build: Callable[[dict[str, Any]], Module]
-) -> Module:
-    """Builds the module that the card describes and loads the weights at `path` into it.
-
-    Raises:
-        UserError: the file cannot be read, is damaged or does not match its card.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != card.get("sha256"):
-        raise UserError(
-            f"{path} is damaged or not the file its card describes: "
-            f"SHA-256 {digest[:12]} instead of {str(card.get('sha256'))[:12]}"
-        )
-    try:
-        module = build(card)
-        module.load_state_dict(load_tensors(data))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} does not hold the model its card describes: {reason}") from error
-    return module
+class _Card(_Required, total=False):
+    kind: str
+    model_sha256: str
+    normalisation: dict[str, list[float]]
+    held_out: dict[str, object]
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
@@ -71,18 +31,22 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """Reads the card of the weights at `path`.
+    """Reads the card of the weights at `path`; what is read of it has the right type.
 
     Raises:
-        UserError: the card is missing, no JSON, or of another version.
+        UserError: the card is missing, no JSON, of another version, or malformed.
     """
     card_path = path.with_suffix(".json")
     try:
-        card = json.loads(card_path.read_text())
+        card, _ = read_json(card_path)
     except FileNotFoundError as error:
         raise UserError(f"{path} has no card: {card_path} is missing") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{card_path} cannot be read as a card: {error}") from error
     if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
         raise UserError(f"{card_path} is not a card of version {CARD_VERSION}")
+    try:
+        typed(_Card, card, "card")
+    except ValueError as error:
+        raise UserError(f"{card_path} cannot be read as a card: {error}") from error
     return card

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from grasp_bench.core.errors import UserError
+from grasp_bench.core.json_files import shown
 from grasp_bench.core.plugins import is_spec
 from grasp_bench.core.registry import Registry, did_you_mean
-from grasp_bench.models.card import load_weights, read_card, save_weights, write_card
+from grasp_bench.models.card import read_card, write_card
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 from grasp_bench.models.pose import PoseWorldModel
+from grasp_bench.models.weights import Architecture, check_weights, load_weights, save_weights
 
 # The working directory's, a source tree's, and where an installed wheel puts the shipped ones.
 CHECKPOINT_FOLDERS = (
@@ -24,11 +25,11 @@ CHECKPOINT_FOLDERS = (
     Path(sys.prefix) / "share" / "grasp-bench" / "checkpoints",
 )
 
-# Untrained models of the shipped architectures, by the kind and architecture a card names.
-_BUILDERS: dict[str, Callable[[dict[str, Any]], LatentWorldModel]] = {
-    CompactWorldModel.kind: lambda given: CompactWorldModel(CompactConfig(**given)),
-    PatchWorldModel.kind: lambda given: PatchWorldModel(PatchConfig(**given)),
-    PoseWorldModel.kind: lambda given: PoseWorldModel(PatchConfig(**given)),
+# The shipped architectures, by the kind that a card names.
+_KINDS: dict[str, Architecture[Any, LatentWorldModel]] = {
+    CompactWorldModel.kind: Architecture(CompactConfig, CompactWorldModel),
+    PatchWorldModel.kind: Architecture(PatchConfig, PatchWorldModel),
+    PoseWorldModel.kind: Architecture(PatchConfig, PoseWorldModel),
 }
 
 # Installed packages add world models here: factories, as `loading.load_model` describes them.
@@ -37,7 +38,13 @@ PLUGIN_MODELS: Registry[Any] = Registry("world model", "grasp_bench.world_models
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Names a world model: a checkpoint with its card, or a plugin without."""
+    """Names a world model: a checkpoint with its card, or a plugin without.
+
+    Attributes:
+        name: of the checkpoint or plugin.
+        path: of the checkpoint's weights, None for a plugin.
+        card: the checkpoint's, empty if it cannot be read.
+    """
 
     name: str
     path: Path | None
@@ -45,14 +52,49 @@ class ModelSummary:
 
     @property
     def kind(self) -> str:
-        """Returns the architecture's name, or "plugin"."""
-        return str(self.card.get("kind", "plugin"))
+        """Returns the architecture's name, "plugin", or "unknown" for no card's."""
+        if self.path is None:
+            return "plugin"
+        kind = self.card.get("kind")
+        return kind if kind in _KINDS else "unknown"
+
+    def problem(self) -> str | None:
+        """Says why the model cannot be used, None if nothing speaks against it.
+
+        It imports a plugin, and reads the header of a checkpoint's weights.
+        """
+        try:
+            if self.path is None:
+                PLUGIN_MODELS.get(self.name)
+            else:
+                card = read_card(self.path)
+                check_weights(self.path, card, _kind(self.path, card))
+        except UserError as error:
+            return str(error)
+        return None
 
 
 def list_models() -> list[ModelSummary]:
-    """Lists the world models that have a name: checkpoints first, then installed plugins."""
-    shipped = [ModelSummary(n, p, read_card(p)) for n, p in checkpoint_paths().items()]
+    """Lists the world models that have a name, usable or not: checkpoints, then plugins."""
+    shipped = [ModelSummary(n, p, _readable_card(p)) for n, p in checkpoint_paths().items()]
     return shipped + [ModelSummary(n, None, {}) for n in PLUGIN_MODELS.names()]
+
+
+def _readable_card(path: Path) -> dict[str, Any]:
+    try:
+        return read_card(path)
+    except UserError:
+        return {}
+
+
+def _kind(path: Path, card: dict[str, Any]) -> Architecture[Any, LatentWorldModel]:
+    kind = card.get("kind", "")
+    if kind not in _KINDS:
+        raise UserError(
+            f"the card of {path} is of kind {shown(kind)}, which is no world model's: "
+            f"{did_you_mean(kind[:50], _KINDS)}"
+        )
+    return _KINDS[kind]
 
 
 def is_plugin(name: str) -> bool:
@@ -111,7 +153,7 @@ def read_checkpoint(path: Path) -> tuple[LatentWorldModel, dict[str, Any]]:
         UserError: the file is missing, damaged or does not match its card.
     """
     card = read_card(path)
-    model = load_weights(path, card, lambda card: _BUILDERS[card["kind"]](card["architecture"]))
+    model = load_weights(path, card, _kind(path, card))
     return model.eval().requires_grad_(False), card
 
 

@@ -88,8 +88,9 @@ class LatentWorldModel(nn.Module, ABC):
         for name, width in widths.items():
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
-        sizes = torch.tensor([visual_dim] * visual_dim + [PROPRIO_DIM] * PROPRIO_DIM)
-        self.register_buffer("part_sizes", sizes.float(), persistent=False)
+        sizes = torch.full((visual_dim + PROPRIO_DIM,), float(PROPRIO_DIM))
+        sizes[:visual_dim] = visual_dim
+        self.register_buffer("part_sizes", sizes, persistent=False)
 
     @abstractmethod
     def features(self, pixels: Tensor) -> Tensor:

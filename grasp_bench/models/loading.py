@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.core.plugins import file_sha256
+from grasp_bench.core.json_files import shown
+from grasp_bench.core.plugins import file_sha256, foreign_code
 from grasp_bench.core.types import View, WorldModel
 from grasp_bench.models.checkpoint import (
     PLUGIN_MODELS,
@@ -19,12 +22,9 @@ from grasp_bench.models.checkpoint import (
     is_plugin,
     read_checkpoint,
 )
-from grasp_bench.models.prior import LatentPrior, load_prior
+from grasp_bench.models.prior import LatentPrior, load_prior, prior_path
 
-_PROTOCOL = (
-    *WorldModel.__annotations__,
-    *(name for name in vars(WorldModel) if not name.startswith("_")),
-)
+_METHODS = tuple(name for name in vars(WorldModel) if not name.startswith("_"))
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,14 @@ class LoadedModel:
     prior_sha256: str | None = None
     source: str = ""
     file_sha256: str | None = None
+
+    @cached_property
+    def _bits(self) -> tuple[int, ...]:
+        return _sums_of_bits(self.model)
+
+    def is_unchanged(self) -> bool:
+        """Tells whether the weights are what they were when this was first asked."""
+        return self._bits == _sums_of_bits(self.model)
 
 
 def load_model(name: str, device: str = "cpu") -> LoadedModel:
@@ -75,6 +83,13 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     if found is None:
         return loaded
     prior, prior_sha256 = found
+    with torch.no_grad():
+        read = model.summary(torch.zeros(1, *model.latent_shape, device=where)).shape[-1]
+    if (prior.config.latent, prior.config.action) != (read, model.action_dim):
+        raise UserError(
+            f"the action prior {prior_path(path)} reads {prior.config.latent} numbers and gives "
+            f"{prior.config.action}: for this model it must be {read} and {model.action_dim}"
+        )
     model.prior = LatentPrior(prior, model.summary)
     return replace(loaded, prior_sha256=prior_sha256)
 
@@ -96,52 +111,72 @@ def find_device(name: str) -> torch.device:
 
 
 def _load_plugin(source: str, device: str) -> LoadedModel:
-    factory = PLUGIN_MODELS.get(source)
-    made = _call(factory, source, device)
-    code = file_sha256(factory)
-    if isinstance(made, LoadedModel):
-        _check_protocol(made.model, source)
-        return replace(made, source=source, file_sha256=code)
-    _check_protocol(made, source)
-    if isinstance(made, nn.Module):
-        made.eval().requires_grad_(False)
-    sha256 = _weights_sha256(made) or code
-    if sha256 is None:
-        raise UserError(
-            f"world model '{source}' has neither weights nor a source file to be told apart by: "
-            "let its factory return a LoadedModel with a sha256"
-        )
-    name = source.rpartition(":")[2]
-    return LoadedModel(made, name, sha256, source=source, file_sha256=code)
-
-
-def _call(factory: Callable[[str], Any], source: str, device: str) -> Any:
+    factory, label = PLUGIN_MODELS.get(source), f"world model '{source}'"
     if not callable(factory):
-        raise UserError(
-            f"world model '{source}' is {type(factory).__name__}, not a function of the device"
-        )
-    try:
-        return factory(device)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or ["no message"])[0]
-        raise UserError(
-            f"world model '{source}': its factory raised {type(error).__name__}: {reason}"
-        ) from error
+        raise UserError(f"{label} is {type(factory).__name__}, not a function of the device")
+    with foreign_code(f"{label}: its factory raised"):
+        made = factory(device)
+    with foreign_code(f"{label}: what its factory returned raised"):
+        code = file_sha256(factory)
+        named = isinstance(made, LoadedModel)
+        if broken := _broken_promise(made.model if named else made):
+            raise UserError(f"{label}: its factory returned {broken}")
+        if not named:
+            made = _named(made, source.rpartition(":")[2], code)
+        if broken := _wrong_field(made):
+            raise UserError(f"{label}: its factory returned a LoadedModel with {broken}")
+        facts = (made.model, made.name, made.sha256, made.card, made.prior_sha256)
+    return LoadedModel(*facts, source=source, file_sha256=code)
 
 
-def _check_protocol(model: Any, source: str) -> None:
-    missing = [attribute for attribute in _PROTOCOL if not hasattr(model, attribute)]
+def _named(model: WorldModel, name: str, code: str | None) -> LoadedModel:
+    if isinstance(model, nn.Module):
+        model.eval().requires_grad_(False)
+    return LoadedModel(model, name, _weights_sha256(model) or code or "")
+
+
+def _wrong_field(made: Any) -> str | None:
+    """Says which field of a LoadedModel has another type, None if none has."""
+    if not _is_text(made.name):
+        return f"the name {shown(made.name)}, not printable text"
+    if not _is_text(made.sha256):
+        return f"the sha256 {shown(made.sha256)}: without one, its weights cannot be told apart"
+    if not isinstance(made.card, dict):
+        return f"the card {shown(made.card)}, not a dict"
+    if made.prior_sha256 is not None and not _is_text(made.prior_sha256):
+        return f"the prior_sha256 {shown(made.prior_sha256)}, not printable text"
+    return None
+
+
+def _broken_promise(model: Any) -> str | None:
+    """Says what of `WorldModel` a model lacks or has of another type, None if nothing."""
+    called = type(model).__name__
+    missing = [name for name in WorldModel.__annotations__ if not hasattr(model, name)]
+    missing += [name for name in _METHODS if not callable(getattr(model, name, None))]
     if missing:
-        raise UserError(
-            f"world model '{source}': its factory returned {type(model).__name__}, "
-            f"which lacks {', '.join(missing)} of the protocol grasp_bench.core.types.WorldModel"
-        )
-    if not isinstance(model.frameskip, int) or model.frameskip < 1:
-        raise UserError(f"world model '{source}': frameskip is {model.frameskip!r}, not 1 or more")
-    if not isinstance(model.view, View):
-        raise UserError(f"world model '{source}': view is {model.view!r}, not a View")
+        protocol = "the protocol grasp_bench.core.types.WorldModel"
+        return f"{called}, which lacks {', '.join(missing)} of {protocol}"
+    frameskip, width = model.frameskip, model.action_dim
+    shape, view, prior = model.latent_shape, model.view, getattr(model, "prior", None)
+    if not _is_size(frameskip):
+        return f"{called}, whose frameskip is {shown(frameskip)}, not 1 or more"
+    if not _is_size(width) or width % frameskip:
+        return f"{called}, whose action_dim is {shown(width)}, not a multiple of its frameskip"
+    if not (isinstance(shape, tuple) and shape and all(map(_is_size, shape))):
+        return f"{called}, whose latent_shape is {shown(shape)}, not a tuple of sizes"
+    if not (isinstance(view, View) and _is_size(view.size) and _is_text(view.style)):
+        return f"{called}, whose view is {shown(view)}, not a View"
+    if prior is not None and not (type(prior.draws) is int and callable(prior.sample)):
+        return f"{called}, whose prior is {shown(prior)}, not an ActionPrior"
+    return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and value != ""
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 1
 
 
 def _weights_sha256(model: object) -> str | None:
@@ -156,3 +191,15 @@ def _weights_sha256(model: object) -> str | None:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _sums_of_bits(model: WorldModel) -> tuple[int, ...]:
+    """Returns a number per tensor of a model that hardly any change leaves as it was."""
+    held: Iterable[object] = getattr(model, "__dict__", {}).values()
+    if isinstance(model, nn.Module):
+        held = chain(model.parameters(), model.buffers())
+    return tuple(
+        int(value.detach().contiguous().flatten().view(torch.uint8).sum(dtype=torch.int64))
+        for value in held
+        if isinstance(value, Tensor)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from grasp_bench.models.latent import LatentConfig, LatentWorldModel
 from grasp_bench.models.patch_encoder import (
     CELL,
+    DinoConfig,
     DinoEncoder,
     PatchDecoder,
     PatchEncoder,
@@ -35,7 +36,7 @@ class PatchConfig(LatentConfig):
     """
 
     channels: int = 16
-    dinov2: dict[str, Any] | None = None
+    dinov2: DinoConfig | None = None
     encoder_width: int = 96
     encoder_blocks: int = 3
     token_width: int = 128
@@ -43,7 +44,7 @@ class PatchConfig(LatentConfig):
     blocks: int = 4
 
     def __post_init__(self) -> None:
-        if self.image_size % self.cell:
+        if self.cell < 1 or self.image_size % self.cell:
             raise ValueError(
                 f"pictures of {self.image_size} px do not divide into {self.cell} px cells"
             )
@@ -53,7 +54,7 @@ class PatchConfig(LatentConfig):
     @property
     def cell(self) -> int:
         """Returns the width in pixels of the cell that a token describes."""
-        return CELL if self.dinov2 is None else int(self.dinov2["patch_size"])
+        return CELL if self.dinov2 is None else self.dinov2["patch_size"]
 
     @property
     def grid(self) -> int:

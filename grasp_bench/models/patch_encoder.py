@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,31 @@ def flat_tokens(encoder: nn.Module, pixels: Tensor) -> Tensor:
     return tokens.permute(0, 2, 3, 1).flatten(1)
 
 
+class _DinoSizes(TypedDict):
+    hidden_size: int
+    patch_size: int
+
+
+class DinoConfig(_DinoSizes, total=False):
+    """Holds what of a `transformers.Dinov2Config` decides the network."""
+
+    num_hidden_layers: int
+    num_attention_heads: int
+    mlp_ratio: int
+    hidden_act: str
+    hidden_dropout_prob: float
+    attention_probs_dropout_prob: float
+    initializer_range: float
+    layer_norm_eps: float
+    image_size: int
+    num_channels: int
+    qkv_bias: bool
+    layerscale_value: float
+    drop_path_rate: float
+    use_swiglu_ffn: bool
+    use_mask_token: bool
+
+
 class DinoEncoder(nn.Module):
     """Encodes a picture as DINOv2's normalised patch tokens, as DINO-WM does.
 
@@ -60,7 +85,7 @@ class DinoEncoder(nn.Module):
     weights are loaded separately.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: DinoConfig) -> None:
         super().__init__()
         self.backbone = transformers().Dinov2Model(transformers().Dinov2Config(**config))
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.card import load_weights, read_card, save_weights
+from grasp_bench.models.card import read_card
 from grasp_bench.models.inference_copy import InferenceCopy, transposed
+from grasp_bench.models.weights import Architecture, load_weights, save_weights
 
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
 _TIME_SCALE = 16.0  # model steps; brings the time left near one
@@ -175,6 +176,6 @@ def load_prior(
     card = read_card(path)
     if card.get("model_sha256") != model_sha256:
         return None  # the checkpoint was trained anew since
-    prior = load_weights(path, card, lambda card: MixturePrior(PriorConfig(**card["architecture"])))
+    prior = load_weights(path, card, Architecture(PriorConfig, MixturePrior))
     prior.to(device).eval().requires_grad_(False)
     return prior, str(card["sha256"])

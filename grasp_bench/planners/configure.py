@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from grasp_bench.core.errors import UserError
-from grasp_bench.core.plugins import file_sha256, is_spec
+from grasp_bench.core.errors import UserError, one_line
+from grasp_bench.core.plugins import file_sha256, foreign_code, is_spec
 from grasp_bench.core.registry import Registry, did_you_mean
-from grasp_bench.core.types import Planner
+from grasp_bench.core.types import Planner, Reference
 from grasp_bench.planners.baselines import Demo, Random, ShuffledDemo, Zero
 from grasp_bench.planners.cem import CEM
 from grasp_bench.planners.gd import GD
@@ -26,6 +27,7 @@ from grasp_bench.planners.latco_gn import LatCoGN
 from grasp_bench.planners.mppi import MPPI
 
 Setting = str | int | float | bool | None
+_LONGEST_NAME, _LONGEST_HYPERPARAMETERS = 100, 10_000  # characters
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
@@ -75,7 +77,10 @@ def planner_spec(source: str, overrides: Mapping[str, Setting]) -> PlannerSpec:
     if not is_spec(source) and planner.name != source:
         raise UserError(f"planner '{source}' calls itself '{planner.name}': its name must be one")
     spec = spec_of(planner, source)
-    if make_planner(source, json.loads(spec.hyperparameters)) != planner:  # as a worker will
+    again = make_planner(source, json.loads(spec.hyperparameters))  # as a worker will
+    with foreign_code(f"planner '{source}' cannot be compared"):
+        same = bool(again == planner)
+    if not same:
         raise UserError(f"planner '{source}' does not come back from its hyperparameters")
     return spec
 
@@ -84,23 +89,38 @@ def spec_of(planner: Planner, source: str) -> PlannerSpec:
     """Describes a planner that `source` names.
 
     Raises:
-        UserError: a hyperparameter is no number, text or truth value.
+        UserError: results could not name it, or not hold a hyperparameter's value.
     """
+    with foreign_code(f"planner '{source}' cannot be described"):
+        return _described(planner, source)
+
+
+def _described(planner: Planner, source: str) -> PlannerSpec:
+    _checked_name(type(planner), source)
     if planner.name in PLANNERS.names() and PLANNERS.get(planner.name) is not type(planner):
         raise UserError(
             f"planner '{source}' calls itself '{planner.name}', as another planner does: results "
             "could not tell them apart"
         )
+    reference = getattr(planner, "reference", None)
+    if reference not in get_args(Reference):
+        known = ", ".join(get_args(Reference))
+        raise UserError(f"planner '{source}': `reference` is {reference!r}, not one of {known}")
     values = hyperparameters(planner)
     for name, value in values.items():
-        if not isinstance(value, str | int | float | bool | None):
+        if not _is_plain(value):
             raise UserError(
-                f"planner '{planner.name}': {name}={value} is no number, text or truth value, so "
-                "its trials could not be repeated"
+                f"planner '{source}': {name}={one_line(str(value), 100)} is no finite "
+                "number, text or truth value, so its trials could not be repeated"
             )
     defaults = hyperparameters(type(planner)())
     changed = ", ".join(f"{k}={v}" for k, v in sorted(values.items()) if v != defaults[k])
     text = json.dumps(values, sort_keys=True)
+    if len(text) > _LONGEST_HYPERPARAMETERS:
+        raise UserError(
+            f"the hyperparameters of planner '{source}' take {len(text)} characters, and every "
+            f"row of results holds them: {_LONGEST_HYPERPARAMETERS} at most"
+        )
     return PlannerSpec(
         source=source,
         name=planner.name,
@@ -122,6 +142,26 @@ def make_planner(source: str, overrides: Mapping[str, Setting] | None = None) ->
         UserError: no such planner or hyperparameter, or a value of the wrong type or range.
     """
     cls: Any = PLANNERS.get(source)
+    with foreign_code(f"planner '{source}' cannot be built"):
+        name = _checked_name(cls, source)
+        known = [field.name for field in fields(cls) if field.init]
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for key, value in (overrides or {}).items():
+            if not known:
+                raise UserError(
+                    f"planner '{name}' has no hyperparameters, so '{key}' cannot be set"
+                )
+            if key not in known:
+                raise UserError(
+                    f"planner '{name}' has no hyperparameter '{key}': {did_you_mean(key, known)}"
+                )
+            values[key] = _parsed(f"{name}: {key}", hints[key], value)
+        return cast(Planner, cls(**values))
+
+
+def _checked_name(cls: Any, source: str) -> str:
+    """Returns the name of a planner's class, checked to have what a planner has."""
     if not (isinstance(cls, type) and is_dataclass(cls)):
         raise UserError(
             f"planner '{source}' is not a dataclass, so it has no hyperparameters: "
@@ -130,28 +170,31 @@ def make_planner(source: str, overrides: Mapping[str, Setting] | None = None) ->
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not name:
         raise UserError(f"planner '{source}' has no name: expected name: ClassVar[str]")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise UserError(
+            f"planner '{source}' has a name that no table can hold: expected at most "
+            f"{_LONGEST_NAME} printable characters"
+        )
     if not callable(getattr(cls, "plan", None)):
-        raise UserError(f"planner '{name}' has no method plan(problem, noise)")
+        raise UserError(f"planner '{source}' has no method plan(problem, noise)")
     for field in fields(cls):
         if field.init and field.default is MISSING and field.default_factory is MISSING:
-            raise UserError(f"planner '{name}': hyperparameter '{field.name}' has no default")
-    known = [field.name for field in fields(cls) if field.init]
-    hints = get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for key, value in (overrides or {}).items():
-        if not known:
-            raise UserError(f"planner '{name}' has no hyperparameters, so '{key}' cannot be set")
-        if key not in known:
-            raise UserError(
-                f"planner '{name}' has no hyperparameter '{key}': {did_you_mean(key, known)}"
-            )
-        values[key] = _parsed(f"{name}: {key}", hints[key], value)
-    return cast(Planner, cls(**values))
+            raise UserError(f"planner '{source}': hyperparameter '{field.name}' has no default")
+    return name
 
 
 def hyperparameters(planner: Planner) -> dict[str, Any]:
     """Returns every hyperparameter by name, ready for JSON; `make_planner` takes them back."""
     return asdict(cast(Any, planner))
+
+
+def _is_plain(value: object) -> bool:
+    """Tells whether a value is one that results can hold and JSON brings back."""
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int | None)
 
 
 def _parsed(label: str, kind: Any, value: Setting) -> Setting:

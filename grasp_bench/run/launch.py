@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from grasp_bench.core.errors import UserError, error_summary
-from grasp_bench.core.plugins import is_spec
+from grasp_bench.core.errors import UserError, error_summary, os_error_sentence
 from grasp_bench.core.system import usable_cores
 from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
@@ -22,16 +21,26 @@ from grasp_bench.models import LoadedModel, load_model
 from grasp_bench.planners import PlannerSpec
 from grasp_bench.run.config import RunConfig
 from grasp_bench.run.executors.local import LocalProcesses, WorkerDiedError
+from grasp_bench.run.folder_checks import (
+    check_criteria,
+    check_labelling,
+    check_names,
+    check_planner_files,
+    check_prior,
+    finished_trials,
+)
 from grasp_bench.run.progress import SweepProgress
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
-from grasp_bench.run.schema import NAMES, identifying_columns
-from grasp_bench.run.store import LABEL_COLUMNS, check_labels
+from grasp_bench.run.schema import identifying_columns
 from grasp_bench.run.sweep import Sweep, run_sweep
 from grasp_bench.run.worker import Assignment
 from grasp_bench.tasks import TaskSet, load_tasks
+from grasp_bench.trial.model_check import check_model
 from grasp_bench.trial.protocol import TrialProtocol
 
 RUNS_FOLDER = Path("results/runs")
+
+_MOST_PER_CORE = 16  # threads of all workers
 
 FINISHED, TRIALS_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -84,6 +93,7 @@ def prepare(config: RunConfig) -> Prepared:
         horizon: load_tasks(config.tasks, horizon, config.trials) for horizon in config.horizons
     }
     any_set = next(iter(task_sets.values()))
+    check_model(loaded, any_set)
     settings = run_settings(loaded, any_set, config.protocol)
     return Prepared(config, loaded, task_sets, settings, workers)
 
@@ -115,12 +125,13 @@ def launch(
         UserError: the folder cannot be used, or a worker died.
     """
     sweep = Sweep(planners, prepared.task_sets, prepared.config.protocol.batch)
-    _check_names(sweep)
+    check_names(sweep)
     out = prepared.config.out or RUNS_FOLDER / prepared.digest()
     with open_run_folder(out, prepared.settings) as folder:
         check_prior(folder, sweep, prepared.loaded.prior_sha256)
-        _check_planner_files(folder, sweep)
-        _check_labels(folder, sweep)
+        check_criteria(folder, prepared.task_sets)
+        check_planner_files(folder, sweep)
+        check_labelling(folder, sweep)
         errors = run_shown(sweep, folder, prepared, console, line_per_trial)
         if errors is None:
             return Finished(INTERRUPTED, out, None)
@@ -145,6 +156,11 @@ def _workers(config: RunConfig) -> int:
     cores, protocol = usable_cores(), config.protocol
     on_cpu = protocol.device == "cpu"
     workers = config.workers or (max(1, cores // protocol.threads) if on_cpu else 1)
+    if workers * protocol.threads > _MOST_PER_CORE * cores:
+        raise UserError(
+            f"{workers} worker(s) of {protocol.threads} thread(s) are too many for {cores} "
+            f"core(s): ask for {_MOST_PER_CORE} per core at most"
+        )
     if protocol.clock == "wall" and workers > 1 and workers * protocol.threads > cores:
         raise UserError(
             f"{workers} workers of {protocol.threads} thread(s) on {cores} core(s) would time "
@@ -171,11 +187,11 @@ def run_shown(
     None if it was interrupted. `by` is the column that the display counts by.
 
     Raises:
-        UserError: a worker died.
+        UserError: a worker died, or a row cannot be stored.
     """
     asked_for = sweep.all_keys()
     assignment = Assignment(prepared.config.protocol, prepared.settings, prepared.workers)
-    earlier = _finished(folder, asked_for)
+    earlier = finished_trials(folder, asked_for)
     with SweepProgress(console, _totals(sweep, by), line_per_trial, by) as progress:
         for label, group in earlier.groupby(by):
             progress.count(str(label), len(group), int(group["success"].sum()))
@@ -184,8 +200,9 @@ def run_shown(
             return progress.errors
         except KeyboardInterrupt:
             stopped = _safe(progress.done, asked_for, folder)
-        except WorkerDiedError as error:
-            raise UserError(f"{error}: {_safe(progress.done, asked_for, folder)}") from error
+        except (WorkerDiedError, OSError) as error:
+            reason = os_error_sentence(error) if isinstance(error, OSError) else error
+            raise UserError(f"{reason}: {_safe(progress.done, asked_for, folder)}") from error
     console.print(f"stopped: {stopped}", soft_wrap=True)
     return None
 
@@ -207,73 +224,6 @@ def report_errors(errors: list[Row], what_now: str, console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def check_prior(folder: RunFolder, sweep: Sweep, prior_sha256: str | None) -> None:
-    """Raises UserError where the folder's trials of a sweep were planned with another prior."""
-    others = set(_finished(folder, sweep.all_keys())["prior_sha256"].dropna()) - {prior_sha256}
-    if others:
-        raise UserError(
-            f"'{folder.path}' holds trials with another action prior ({others.pop()[:12]}) than "
-            f"the model has now ({str(prior_sha256)[:12]}): choose another --out"
-        )
-
-
-def _check_names(sweep: Sweep) -> None:
-    """Raises UserError where two planners of a sweep would have the same trial keys."""
-    for specs in sweep.planners.values():
-        sources: dict[str, str] = {}
-        for spec in specs:
-            other = sources.setdefault(spec.trial_key(""), spec.source)
-            if other != spec.source:
-                raise UserError(
-                    f"'{other}' and '{spec.source}' are both named '{spec.name}' and have the same "
-                    "hyperparameters: give one of them another name"
-                )
-
-
-def _check_planner_files(folder: RunFolder, sweep: Sweep) -> None:
-    """Raises UserError where the folder's trials are of other code than a planner's file holds."""
-    trials = _finished(folder, sweep.all_keys())
-    columns = ["planner", "planner_source", "planner_file_sha256"]
-    rows = trials[columns].drop_duplicates().astype(object).to_numpy()
-    for spec in {spec for specs in sweep.planners.values() for spec in specs}:
-        # The file may have been named by another path.
-        own = spec.source.rpartition(":")[2], spec.file_sha256
-        stored = {(of.rpartition(":")[2], sha) for name, of, sha in rows if name == spec.name}
-        if is_spec(spec.source) and stored - {own}:
-            raise UserError(
-                f"'{folder.path}' holds trials of '{spec.name}' by other code than '{spec.source}' "
-                "holds now: choose another --out"
-            )
-
-
-def _check_labels(folder: RunFolder, sweep: Sweep) -> None:
-    """Raises UserError where the folder labels hyperparameters otherwise than the sweep does."""
-    trials = folder.trials()
-    if trials is None:
-        return
-    specs = {(spec, horizon) for horizon, specs in sweep.planners.items() for spec in specs}
-    asked = pd.DataFrame(
-        [(spec.label, h, spec.hyperparameters_sha256, spec.tuning_sha256) for spec, h in specs],
-        columns=LABEL_COLUMNS,
-    )
-    same_label = trials[trials["planner_label"].isin(asked["planner_label"])]
-    advice = "choose another --out"
-    check_labels(pd.concat([same_label[list(LABEL_COLUMNS)].astype(object), asked]), advice)
-    same_trial = trials["trial_key"].isin(sweep.all_keys())
-    for label in set(trials["planner_label"][same_trial]) - set(asked["planner_label"]):
-        raise UserError(
-            f"'{folder.path}' holds trials with these hyperparameters as '{label}', which are "
-            f"{', '.join(sorted(asked['planner_label']))} now: {advice}"
-        )
-
-
-def _finished(folder: RunFolder, keys: set[str]) -> pd.DataFrame:
-    trials = folder.trials()
-    if trials is None:
-        return pd.DataFrame(columns=NAMES)
-    return trials[trials["trial_key"].isin(keys) & (trials["status"] == "ok")]
 
 
 def _safe(done: int, asked_for: set[str], folder: RunFolder) -> str:

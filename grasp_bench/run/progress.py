@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
 
 from grasp_bench.core.errors import error_summary
 from grasp_bench.core.types import Row
+from grasp_bench.run.failures import NotRun
 from grasp_bench.run.schema import is_distance
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -53,10 +53,11 @@ class SweepProgress:
         self._total = sum(trials_per_planner.values())
         self._done = dict.fromkeys(trials_per_planner, 0)
         self._successes = dict.fromkeys(trials_per_planner, 0)
+        self._not_run = dict.fromkeys(trials_per_planner, NotRun(0, 0))
         self._begun = self._last_line = now()
         self._fresh = 0
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -67,7 +68,7 @@ class SweepProgress:
             refresh_per_second=2,  # drawing must not take the cores that are being timed
         )
         self._bar: dict[str, TaskID] = {
-            label: self._bars.add_task(escape(label), total=total, rate="")
+            label: self._bars.add_task(label, total=total, rate="")
             for label, total in trials_per_planner.items()
         }
         self._all = self._bars.add_task("all", total=self._total, rate="")
@@ -93,10 +94,13 @@ class SweepProgress:
         """Counts trials that have just ended."""
         for row in rows:
             self._fresh += 1
-            if row["status"] == "ok":
-                self.count(row[self._by], 1, int(row["success"]))
-            else:
+            label, raised = row[self._by], row["status"] != "ok"
+            planless = not raised and row["candidates"] == 0
+            before = self._not_run[label]
+            self._not_run[label] = NotRun(before.raised + raised, before.planless + planless)
+            if raised:
                 self.errors.append(row)
+            self.count(label, int(not raised), int(not raised and row["success"]))
             if self._line_per_trial:
                 self._console.print(trial_line(row), highlight=False, markup=False, soft_wrap=True)
         if not (self._console.is_terminal or self._line_per_trial):
@@ -110,8 +114,9 @@ class SweepProgress:
         self._bars.update(self._all, advance=trials)
 
     def _rate(self, label: str) -> str:
-        done = self._done[label]
-        return f"{self._successes[label] / done:.1%}" if done else ""
+        not_run = self._not_run[label]
+        ended = self._done[label] + not_run.raised
+        return f"{self._successes[label] / ended:.1%}{not_run.suffix}" if ended else ""
 
     def _line_now_and_then(self) -> None:
         now = self._now()
@@ -132,7 +137,7 @@ def trial_line(row: Row) -> str:
     """Describes one trial in one line."""
     head = f"{row['task_id']}  {row['planner_label']}"
     if row["status"] != "ok":
-        return f"{head}  error: {error_summary(row['error'])}"
+        return f"{head}  error: {error_summary(row['error'] or '')}"
     unit = "s" if row["clock"] == "wall" else "candidates"
     if row["success"]:
         return (
@@ -147,7 +152,7 @@ def trial_line(row: Row) -> str:
     distances = ", ".join(
         f"{name.removeprefix('final_plan_').replace('_', ' ')} {value:.1f}"
         for name, value in row.items()
-        if is_distance(name)
+        if is_distance(name) and value is not None
     )
     return (
         f"{line}: {distances}, model cost predicted "

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import TEMPORARY_SUFFIX, write_atomically
+from grasp_bench.core.json_files import read_json
 from grasp_bench.core.types import Row
 from grasp_bench.run.schema import identifying_columns
 from grasp_bench.run.store import (
@@ -126,7 +127,8 @@ def _agree(path: Path, settings: Mapping[str, Any]) -> None:
         write_atomically(manifest, (json.dumps(dict(settings), indent=2) + "\n").encode())
         return
     try:
-        begun_with = {name: json.loads(manifest.read_text())[name] for name in settings}
+        content, _ = read_json(manifest)
+        begun_with = {name: content[name] for name in settings}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"'{manifest}' is damaged ({error}): pick another --out") from error
     differences = [

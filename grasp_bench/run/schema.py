@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from grasp_bench.core.version import PROTOCOL_VERSION
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 PROTOCOL_KEY = b"grasp_bench_protocol_version"
 SCHEMA_KEY = b"grasp_bench_schema_version"
 
@@ -68,6 +68,13 @@ OUTCOME = (
     ),
     Column("final_plan_cost_predicted", _FLOAT, "its goal cost as the model predicts it"),
     Column("final_plan_cost_realised", _FLOAT, "the same where it really ended"),
+    Column("demo_cost_predicted", _FLOAT, "goal cost of the demonstration, by the same model"),
+    Column(
+        "success_plan_actions",
+        pa.binary(),
+        "of the first plan that succeeded: environment actions, H x E little-endian float32",
+    ),
+    Column("final_plan_actions", pa.binary(), "of the final plan, in the same form"),
     Column("plan_sha256", _TEXT, "of the bytes of the best plan when the trial ended"),
     Column("planner_seconds", _FLOAT, "seconds inside the planner, whatever the clock"),
     Column("encode_seconds", _FLOAT, "encoding start and goal, off the clock"),
@@ -119,6 +126,7 @@ SYSTEM = (
 COLUMNS = TRIAL + OUTCOME + SETTINGS + SYSTEM
 NAMES = tuple(column.name for column in COLUMNS)
 SETTINGS_COLUMNS = tuple(column.name for column in SETTINGS)
+_BY_NAME = {column.name: column for column in COLUMNS}
 
 
 def environment_column(name: str) -> Column | None:
@@ -131,6 +139,11 @@ def environment_column(name: str) -> Column | None:
         distance = name.removeprefix("final_plan_")
         return Column(name, _FLOAT, f"distance '{distance}' of the environment, of the final plan")
     return None
+
+
+def find_column(name: str) -> Column | None:
+    """Describes a fixed column or one that an environment names, None if it is neither."""
+    return _BY_NAME.get(name) or environment_column(name)
 
 
 def is_distance(name: str) -> bool:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, one_line
 from grasp_bench.core.files import write_atomically
+from grasp_bench.core.registry import did_you_mean
 from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
 from grasp_bench.run.schema import (
@@ -19,10 +20,10 @@ from grasp_bench.run.schema import (
     PROTOCOL_KEY,
     SCHEMA_KEY,
     SCHEMA_VERSION,
-    environment_column,
     identifying_columns,
     results_schema,
 )
+from grasp_bench.run.soundness import LONGEST_ERROR, MOST_ROWS, check_columns, check_values
 
 TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
@@ -30,11 +31,11 @@ PARTS_FOLDER = "parts"
 LABEL_COLUMNS = ("planner_label", "horizon", "hyperparameters_sha256", "tuning_sha256")
 
 _ORDER = ("horizon", "task_id", "trial_key")
-_REPEATED_TEXTS = [
-    field.name
-    for field in results_schema(NAMES)
-    if field.type == pa.string() and field.name not in (*_ORDER, "error", "plan_sha256")
-]
+# What makes one trial one row.
+_KEYS = ("status", *_ORDER)
+_TEXTS = [field.name for field in results_schema(NAMES) if field.type == pa.string()]
+# As categories they take less memory; the others hardly repeat, or are sorted by.
+_REPEATED_TEXTS = frozenset(_TEXTS) - {*_ORDER, "plan_sha256"}
 _PANDAS_TYPES = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int64(): pd.Int64Dtype(),
@@ -54,17 +55,22 @@ def read_results(path: Path | str, columns: Sequence[str] | None = None) -> pd.D
             take to be read in little time and memory; by default all.
 
     Raises:
-        UserError: nothing there, not a results file, or one of another protocol version.
+        UserError: nothing there, not a sound results file, one of another protocol version, one
+            without such a column, or no trial in it.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"there is no results file or run folder '{path}'")
-    tables = read_folder(path, columns) if path.is_dir() else [read_table(path, columns)]
+    wanted = None if columns is None else list(dict.fromkeys([*columns, *_KEYS]))
+    tables = read_folder(path, wanted) if path.is_dir() else [read_table(path, wanted)]
     if not tables:
         raise UserError(
             f"'{path}' holds no results: expected a {TRIALS_FILE}, as `grasp-bench sweep` leaves"
         )
-    return to_frame(tables)
+    trials = to_frame(tables, f"'{path}'")
+    if trials.empty:
+        raise UserError(f"'{path}' holds no trials")
+    return trials if columns is None else trials[list(dict.fromkeys(columns))]
 
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> list[pa.Table]:
@@ -81,91 +87,129 @@ def read_folder(folder: Path, columns: Sequence[str] | None = None) -> list[pa.T
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads the rows of one parquet file, checked to be results of this version.
+    """Reads the rows of one parquet file, checked to be sound results of this version.
 
-    For `columns` see `read_results`.
+    For `columns`, with `status` among them, see `read_results`.
 
     Raises:
         FileNotFoundError: no such file.
-        UserError: not a results file, or one of another version.
+        UserError: not a sound results file, one of another version, or no such column.
     """
+    # Memory first: a file that is replaced while it is read must not be half of each.
+    content = pa.BufferReader(path.read_bytes())
     try:
-        # Memory first: a file that is replaced while it is read must not be half of each.
-        content = pa.BufferReader(path.read_bytes())
-        schema = pq.read_schema(content)
-        _check_version(path, schema)
+        metadata = pq.read_metadata(content)
+        schema = metadata.schema.to_arrow_schema()
+        _check_version(path, schema, metadata.num_rows)
+        if unknown := set(columns or ()) - set(schema.names):
+            name = min(unknown)
+            raise UserError(f"'{path}' has no column '{name}': {did_you_mean(name, schema.names)}")
+        # With a dictionary: a text is checked before it is copied as often as it occurs.
         table = pq.read_table(
-            content,
-            columns=columns and [name for name in columns if name in schema.names],
-            read_dictionary=columns and _REPEATED_TEXTS,
-            page_checksum_verification=True,
+            content, columns=columns, read_dictionary=_TEXTS, page_checksum_verification=True
         )
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = one_line(str(error).partition("\n")[0])
         raise UserError(f"'{path}' is not a complete parquet file: {reason}") from error
-    return table
+    check_values(path, table)
+    for place, field in enumerate(table.schema):
+        repeats = columns is not None and field.name in _REPEATED_TEXTS
+        if pa.types.is_dictionary(field.type) and not repeats:
+            plain = pa.field(field.name, pa.string())
+            table = table.set_column(place, plain, table[field.name].cast(pa.string()))
+    return table.replace_schema_metadata()  # pandas would follow what it says
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
+def _check_version(path: Path, schema: pa.Schema, rows: int) -> None:
     metadata = schema.metadata or {}
-    protocol, version = metadata.get(PROTOCOL_KEY), int(metadata.get(SCHEMA_KEY, 1))
+    protocol, version = metadata.get(PROTOCOL_KEY), metadata.get(SCHEMA_KEY, b"1")
     if protocol is None:
         raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
-    if version != SCHEMA_VERSION:
+    if version != str(SCHEMA_VERSION).encode():
         raise UserError(
-            f"'{path}' has schema version {version}, this grasp-bench reads version "
+            f"'{path}' has schema version {_shown(version)}, this grasp-bench reads version "
             f"{SCHEMA_VERSION}: read it with the version that wrote it"
         )
-    if not set(NAMES) <= set(schema.names) or any(
-        name not in NAMES and environment_column(name) is None for name in schema.names
-    ):
-        raise UserError(f"'{path}' is parquet, but not a results file of grasp-bench")
-    if protocol.decode() != PROTOCOL_VERSION:
+    check_columns(path, schema)
+    if protocol != PROTOCOL_VERSION.encode():
         raise UserError(
-            f"'{path}' follows protocol version {protocol.decode()}, this grasp-bench version "
+            f"'{path}' follows protocol version {_shown(protocol)}, this grasp-bench version "
             f"{PROTOCOL_VERSION}: their numbers do not compare, so run it again"
         )
+    if rows > MOST_ROWS:
+        raise UserError(f"'{path}' says that it holds {rows} rows: expected {MOST_ROWS} at most")
 
 
-def to_frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
-    """Makes one row per trial, a finished one before an error, by horizon, task and planner."""
+def _shown(version: bytes) -> str:
+    return one_line(version.decode(errors="backslashreplace"), 20)
+
+
+def to_frame(tables: Iterable[pa.Table], source: str = "these results") -> pd.DataFrame:
+    """Makes one row per trial, a finished one before an error, by horizon, task and planner.
+
+    For `source` and errors see `one_row_per_trial`.
+    """
     table = pa.concat_tables(tables, promote_options="default")
     order = pc.sort_indices(table, [(name, "ascending") for name in _ORDER])
-    return one_row_per_trial(table.take(order).to_pandas(types_mapper=_PANDAS_TYPES.get))
+    trials = table.take(order).to_pandas(types_mapper=_PANDAS_TYPES.get)
+    return one_row_per_trial(trials, source)
 
 
-def one_row_per_trial(frame: pd.DataFrame) -> pd.DataFrame:
-    """Drops repeated trials, errors first; what is left stays in its order."""
-    if not frame["trial_key"].duplicated().any():
-        return frame
-    errors_last = frame.sort_values("status", key=lambda status: status != "ok", kind="stable")
+def one_row_per_trial(
+    trials: pd.DataFrame, source: str = "these results", paths: Sequence[Path] = ()
+) -> pd.DataFrame:
+    """Drops repeated trials, errors first; what is left stays in its order.
+
+    Args:
+        trials: of one source, or of several with the number of theirs first in the index.
+        source: names the one in an error.
+        paths: of the several.
+
+    Raises:
+        UserError: two finished trials of one key differ in anything.
+    """
+    repeated = trials[trials["trial_key"].duplicated(keep=False)]
+    if repeated.empty:
+        return trials.reset_index(drop=True)
+    finished = repeated[repeated["status"] == "ok"].drop_duplicates()
+    rivals = finished[finished["trial_key"].duplicated(keep=False)]
+    if not rivals.empty:
+        key = rivals["trial_key"].iloc[0]
+        own = rivals[rivals["trial_key"] == key]
+        named = [f"'{paths[number]}'" for number, _ in own.index] if paths else [source]
+        different = [name for name in own if own[name].nunique(dropna=False) > 1]
+        raise UserError(
+            f"{' and '.join(dict.fromkeys(named))} hold trial {one_line(key, 200)} more than "
+            f"once, with different {', '.join(different)} "
+            f"({rivals['trial_key'].nunique()} such trials): take only one of them"
+        )
+    errors_last = trials.sort_values("status", key=lambda status: status != "ok", kind="stable")
     return errors_last.drop_duplicates("trial_key").sort_index().reset_index(drop=True)
 
 
-def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
-    """Merges the trials of several results of the same settings, each once.
+def join_results(
+    frames: Sequence[pd.DataFrame], advice: str, paths: Sequence[Path] = ()
+) -> pd.DataFrame:
+    """Joins the trials of several results of the same settings, each once.
+
+    Args:
+        frames: as `read_results` gives them.
+        advice: what to do with results of other settings.
+        paths: where the frames were read.
 
     Raises:
         UserError: they differ in their settings, or hold two finished trials of one key that
             differ in anything.
     """
+    trials = pd.concat(frames, keys=range(len(frames)))
+    check_same_settings(trials, advice)
+    return one_row_per_trial(trials, paths=paths)
+
+
+def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
+    """Merges results, in the order of a results file; see `join_results`."""
     frames = [read_results(path) for path in paths]
-    trials = pd.concat(frames, keys=range(len(paths)), names=["source", None])
-    check_same_settings(trials, "keep them in files of their own")
-    finished = trials[trials["status"] == "ok"].drop_duplicates()
-    repeated = finished[finished["trial_key"].duplicated(keep=False)]
-    if not repeated.empty:
-        key = repeated["trial_key"].iloc[0]
-        rivals = repeated[repeated["trial_key"] == key]
-        one, other = (paths[source] for source in rivals.index.get_level_values("source")[:2])
-        different = [name for name in rivals if rivals[name].nunique(dropna=False) > 1]
-        raise UserError(
-            f"'{one}' and '{other}' both hold trial {key}, with different {', '.join(different)} "
-            f"({repeated['trial_key'].nunique()} such trials): merge only one of them"
-        )
-    return to_frame([_as_table(trials)])
+    return to_frame([_as_table(join_results(frames, "keep them in files of their own", paths))])
 
 
 def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
@@ -209,6 +253,7 @@ def write_rows(path: Path, rows: list[Row]) -> pa.Table:
 
     Raises:
         ValueError: a row's keys are not the columns.
+        UserError: a value is not one that can be read again.
     """
     table = rows_table(rows)
     write_table(path, table)
@@ -221,11 +266,25 @@ def rows_table(rows: list[Row]) -> pa.Table:
     for row in rows:
         if row.keys() != set(schema.names):
             raise ValueError(f"not the columns: {sorted(row.keys() ^ set(schema.names))}")
-    return pa.Table.from_pylist(rows, schema=schema)
+    return pa.Table.from_pylist([_storable(row) for row in rows], schema=schema)
+
+
+def _storable(row: Row) -> Row:
+    """Escapes lone surrogates, which no file holds, and leaves out the middle of a long error."""
+    texts = {
+        name: value.encode("utf-8", "backslashreplace").decode()
+        for name, value in row.items()
+        if isinstance(value, str)
+    }
+    if len(error := texts.get("error", "")) > LONGEST_ERROR // 4:  # bytes, of any character
+        part = LONGEST_ERROR // 8 - 10
+        texts["error"] = f"{error[:part]}\n...\n{error[-part:]}"
+    return row | texts
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes a table of the schema: the whole file or nothing, whenever the process dies."""
+    check_values(path, table)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(path, sink.getvalue().to_pybytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.plugins import file_sha256
 from grasp_bench.core.seeds import trial_seed
 from grasp_bench.core.system import describe_system
-from grasp_bench.core.types import Planner, Row, uses_prior
+from grasp_bench.core.types import Planner, Row, Task, uses_prior
 from grasp_bench.envs import Environment
 from grasp_bench.models import LoadedModel, load_model
 from grasp_bench.planners import PlannerSpec, make_planner
@@ -22,9 +22,11 @@ from grasp_bench.run.reference_workload import time_reference_workload
 from grasp_bench.run.schema import OUTCOME
 from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.trial.outcome import criteria_columns, distance_columns
+from grasp_bench.trial.promises import BrokenPromiseError, expect
 from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trials import run_trials, warm_up
 
+_LONGEST_ERROR = 20_000  # characters of a traceback, of which the end is kept
 _warm: set[tuple[str, str, int]] = set()
 
 
@@ -60,7 +62,10 @@ def run_unit(assignment: Assignment, unit: WorkUnit) -> list[Row]:
     names = ("model_source", "model_sha256", "model_file_sha256", "device")
     loaded = _model(*(settings[name] for name in names))
     planner = _planner(unit.planner)
-    return run_tasks(assignment, unit, task_set, loaded, planner)
+    rows = run_tasks(assignment, unit, task_set, loaded, planner)
+    if not loaded.is_unchanged():
+        _model.cache_clear()  # the next unit loads it anew
+    return rows
 
 
 def run_tasks(
@@ -70,26 +75,18 @@ def run_tasks(
     loaded: LoadedModel,
     planner: Planner,
 ) -> list[Row]:
-    """Runs a unit's trials. A planner that raises makes rows of status `error`."""
+    """Runs a unit's trials.
+
+    A planner that raises, or breaks the protocol, makes rows of status `error`.
+    """
     protocol, spec = assignment.protocol, unit.planner
     tasks = task_set.tasks[unit.begin : unit.end]
-    warm = loaded.sha256, spec.label, task_set.horizon
     reference_seconds = time_reference_workload(protocol.device)
     started = datetime.now(UTC)
-    outcomes = [_no_outcome(task_set.environment)] * len(tasks)
-    error = None
-    try:
-        if protocol.clock == "wall" and warm not in _warm:
-            warm_up(task_set, tasks, planner, loaded.model, protocol)
-            _warm.add(warm)
-        outcomes = run_trials(task_set, tasks, planner, loaded.model, protocol)
-    except Exception:  # whatever a planner raises is a result: the sweep goes on
-        error = traceback.format_exc()
+    outcomes = _outcomes(task_set, tasks, planner, loaded, protocol, spec.label)
     return [
         {
             "trial_key": spec.trial_key(task.id),
-            "status": "error" if error else "ok",
-            "error": error,
             "task_id": task.id,
             "horizon": task.horizon,
             "planner": spec.name,
@@ -111,6 +108,35 @@ def run_tasks(
             "started_at": started,
         }
         for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+
+
+def _outcomes(
+    task_set: TaskSet,
+    tasks: Sequence[Task],
+    planner: Planner,
+    loaded: LoadedModel,
+    protocol: TrialProtocol,
+    label: str,
+) -> list[Row]:
+    """Returns the status, error and outcome columns of one trial per task."""
+    warm = loaded.sha256, label, task_set.horizon
+    loaded.is_unchanged()  # remembers the weights
+    no_outcome = _no_outcome(task_set.environment)
+    try:
+        if protocol.clock == "wall" and warm not in _warm:
+            warm_up(task_set, tasks, planner, loaded.model, protocol)
+            _warm.add(warm)
+        outcomes = run_trials(task_set, tasks, planner, loaded.model, protocol)
+        expect(loaded.is_unchanged(), "it changes the world model's weights")
+    except Exception:  # whatever a planner raises is a result: the sweep goes on
+        failed = {"status": "error", "error": traceback.format_exc()[-_LONGEST_ERROR:]}
+        return [failed | no_outcome] * len(tasks)
+    return [
+        {"status": "error", "error": f"{type(outcome).__name__}: {outcome}"} | no_outcome
+        if isinstance(outcome, BrokenPromiseError)
+        else {"status": "ok", "error": None} | outcome
+        for outcome in outcomes
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import write_atomically
+from grasp_bench.core.json_files import read_json
 from grasp_bench.core.processes import worker_pool
 from grasp_bench.core.seeds import DataSplit, episode_generator
 from grasp_bench.core.types import FloatArray
@@ -66,11 +67,40 @@ def _episode(split: DataSplit, index: int, steps: int) -> tuple[FloatArray, Floa
 def _collect_shard(folder: Path, split: DataSplit, shard: int, steps: int) -> int:
     first = shard * SHARD_EPISODES
     episodes = [_episode(split, first + i, steps) for i in range(SHARD_EPISODES)]
-    states, actions = (np.stack(part).astype(np.float32) for part in zip(*episodes, strict=True))
-    content = io.BytesIO()
-    np.savez(content, states=states, actions=actions)
-    write_atomically(_shard_path(folder, shard), content.getvalue())
+    states, actions = zip(*episodes, strict=True)
+    write_shard(folder, shard, states, actions)
     return SHARD_EPISODES
+
+
+def write_shard(
+    folder: Path, shard: int, states: Sequence[FloatArray], actions: Sequence[FloatArray]
+) -> None:
+    """Writes a shard of episodes: states [L + 1, 7] and actions [L, 2] of each."""
+    content = io.BytesIO()
+    np.savez(
+        content,
+        states=np.stack(states).astype(np.float32),
+        actions=np.stack(actions).astype(np.float32),
+    )
+    write_atomically(shard_path(folder, shard), content.getvalue())
+
+
+def open_dataset(folder: Path, description: Mapping[str, Any]) -> None:
+    """Begins a dataset in `folder`, or goes on with the one that is there.
+
+    Args:
+        folder: where `shard-*.npz` and `dataset.json` go.
+        description: plain JSON; whatever decides the data.
+
+    Raises:
+        UserError: the folder holds another dataset.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    card = folder / _DESCRIPTION_FILE
+    if not card.exists():
+        write_atomically(card, json.dumps(description).encode())
+    elif (found := _description(folder)) != description:
+        raise UserError(f"{folder} holds another dataset ({found}): choose another folder")
 
 
 def collect(
@@ -94,15 +124,9 @@ def collect(
     Raises:
         UserError: the folder holds another dataset.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {"split": split, "steps": steps, "shard_episodes": SHARD_EPISODES}
-    card = folder / _DESCRIPTION_FILE
-    if not card.exists():
-        write_atomically(card, json.dumps(description).encode())
-    elif (found := _description(folder)) != description:
-        raise UserError(f"{folder} holds another dataset ({found}): choose another folder")
+    open_dataset(folder, {"split": split, "steps": steps, "shard_episodes": SHARD_EPISODES})
     shards = -(-episodes // SHARD_EPISODES)
-    missing = [shard for shard in range(shards) if not _shard_path(folder, shard).exists()]
+    missing = [shard for shard in range(shards) if not shard_path(folder, shard).exists()]
     progress((shards - len(missing)) * SHARD_EPISODES)
     with worker_pool(workers) as pool:
         futures = [pool.submit(_collect_shard, folder, split, shard, steps) for shard in missing]
@@ -123,32 +147,38 @@ def load_demonstrations(
     hint = f"run 'grasp-bench data collect --split {split} --out {folder}"
     if not paths:
         raise UserError(f"no demonstrations in {folder}: {hint}'")
-    found = _description(folder).get("split")
-    if found != split:
+    description = _description(folder)
+    if (found := description.get("split")) != split:
         raise UserError(f"{folder} holds {found} demonstrations, not {split} ones")
-    if paths[-1] != _shard_path(folder, len(paths) - 1):
-        raise UserError(f"{folder} misses a shard, as collecting was stopped: {hint}' again")
-    wanted = len(paths) if episodes is None else -(-episodes // SHARD_EPISODES)
-    if wanted > len(paths):
-        raise UserError(
-            f"{folder} holds {len(paths) * SHARD_EPISODES} episodes, {episodes} are needed: "
-            f"{hint} --episodes {episodes}'"
-        )
-    shards = [_read_shard(path) for path in paths[:wanted]]
+    recorded = "episodes" in description  # of a recording, which has so many
+    total = description["episodes"] if recorded else len(paths) * SHARD_EPISODES
+    complete = type(total) is int and -(-total // SHARD_EPISODES) == len(paths)
+    if not complete or paths[-1] != shard_path(folder, len(paths) - 1):
+        again = "give the command that began it" if recorded else f"{hint}'"
+        raise UserError(f"{folder} misses a shard, as collecting was stopped: {again} again")
+    if episodes is not None and episodes > total:
+        more = "collect more copies into another folder" if recorded else f"{hint} --episodes"
+        end = "" if recorded else f" {episodes}'"
+        raise UserError(f"{folder} holds {total} episodes, {episodes} are needed: {more}{end}")
+    wanted = total if episodes is None else episodes
+    read = [_read_shard(path) for path in paths[: -(-wanted // SHARD_EPISODES)]]
+    if (episodes or recorded) and sum(len(shard.states) for shard in read) < wanted:
+        raise UserError(f"{folder} holds fewer than {wanted} episodes: a shard is not complete")
     return Demonstrations(
-        np.concatenate([shard.states for shard in shards])[:episodes],
-        np.concatenate([shard.actions for shard in shards])[:episodes],
+        np.concatenate([shard.states for shard in read])[:wanted],
+        np.concatenate([shard.actions for shard in read])[:wanted],
     )
 
 
-def _shard_path(folder: Path, shard: int) -> Path:
+def shard_path(folder: Path, shard: int) -> Path:
+    """Returns the file of a shard of `SHARD_EPISODES` episodes; the last may hold fewer."""
     return folder / f"shard-{shard:05d}.npz"
 
 
 def _description(folder: Path) -> dict[str, Any]:
     path = folder / _DESCRIPTION_FILE
     try:
-        description = json.loads(path.read_text())
+        description, _ = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: collect into another folder") from error
     if not isinstance(description, dict):

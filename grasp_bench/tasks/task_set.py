@@ -1,7 +1,7 @@
 """Frozen task sets: parquet files, known by their SHA-256.
 
 A number in a table is about these tasks. They are never trained on. Hyperparameters are
-chosen on the tuning set alone.
+chosen on the tuning sets alone.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.core.files import write_atomically
 from grasp_bench.core.registry import did_you_mean
 from grasp_bench.core.seeds import TaskSplit, episode_generator
 from grasp_bench.core.types import FloatArray, Task
 from grasp_bench.envs import Environment, get_environment
+from grasp_bench.tasks.known_sets import KNOWN
+from grasp_bench.tasks.task_file import (
+    ENVIRONMENT_KEY,
+    read_task_file,
+    task_schema,
+    write_task_file,
+)
 
 TASK_FOLDER = Path(__file__).parent / "shipped"
-_ENVIRONMENT_KEY = b"grasp_bench_environment"
 # A shipped task starts this many steps into a demonstration at the latest.
 _LATEST_START = 60
 
@@ -80,7 +85,7 @@ class TaskSet:
     """The first tasks of one horizon.
 
     Attributes:
-        name: of a shipped set, or the path of a file.
+        name: of a shipped or known set, or the path of a file.
         environment: in which they are executed.
         horizon: environment steps.
         tasks: in the order of their ids.
@@ -100,18 +105,23 @@ def load_tasks(name: str, horizon: int, count: int | None = None) -> TaskSet:
     """Loads the first `count` tasks of a horizon (all, if None).
 
     Args:
-        name: `eval` or `tune`, or the path of a parquet file that `write_tasks` wrote.
+        name: `eval` or `tune`, which are shipped; `human` or `human-tune`, which a user makes;
+            or the path of a parquet file that `write_tasks` or `import_tasks` wrote.
         horizon: environment steps.
         count: at least 1.
 
     Raises:
-        UserError: no such set, no tasks of that horizon, or fewer than `count`.
+        UserError: no such set, it has not been made or has another hash, no tasks of that
+            horizon, or fewer than `count`.
     """
-    table, environment_name, sha256 = _read(name)
+    table, environment_name, sha256 = read_task_set(name)
+    known = sorted(pc.unique(table["horizon"]).to_pylist())
+    if horizon not in known:
+        raise UserError(
+            f"no tasks of horizon {horizon}: there are tasks of horizon "
+            f"{', '.join(map(str, known))}"
+        )
     rows = table.filter(pc.equal(table["horizon"], horizon)).to_pylist()
-    if not rows:
-        known = ", ".join(map(str, sorted(pc.unique(table["horizon"]).to_pylist())))
-        raise UserError(f"no tasks of horizon {horizon}: there are tasks of horizon {known}")
     if count is not None and not 1 <= count <= len(rows):
         raise UserError(
             f"{count} trials asked for: the {name} set has 1 to {len(rows)} tasks per horizon"
@@ -130,23 +140,33 @@ def load_tasks(name: str, horizon: int, count: int | None = None) -> TaskSet:
     return TaskSet(name, environment, horizon, tasks[:count], sha256, tasks)
 
 
-def _read(name: str) -> tuple[pa.Table, str, str]:
-    """Reads a file's table, its environment's name and its SHA-256."""
+def read_task_set(name: str) -> tuple[pa.Table, str, str]:
+    """Reads the table of a set, its environment's name and its SHA-256.
+
+    Raises:
+        UserError: as `load_tasks`.
+    """
     if name in SHIPPED:
         return _read_shipped(name)
+    if name in KNOWN:
+        return _read_known(name)
     path = Path(name)
     if not path.is_file():
-        hint = did_you_mean(name, SHIPPED)
+        hint = did_you_mean(name, [*SHIPPED, *KNOWN])
         raise UserError(f"no task set '{name}', neither a name nor a file: {hint}")
-    content = path.read_bytes()
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"'{path}' is not a complete parquet file") from error
-    environment = (table.schema.metadata or {}).get(_ENVIRONMENT_KEY)
-    if environment is None or table.schema.names != _schema(1).names or not len(table):
-        raise UserError(f"'{path}' is parquet, but not a task file of grasp-bench")
-    return table, environment.decode(), hashlib.sha256(content).hexdigest()
+    return read_task_file(path)
+
+
+def _read_known(name: str) -> tuple[pa.Table, str, str]:
+    known = KNOWN[name]
+    path = known.path()
+    table, environment, sha256 = read_task_file(path)
+    if sha256 != known.sha256:
+        raise UserError(
+            f"'{path}' is not the task set '{name}': its SHA-256 is {sha256}, not {known.sha256}; "
+            f"delete it, and make it with the packages of constraints.txt: '{known.commands[-1]}'"
+        )
+    return table, environment, sha256
 
 
 @cache
@@ -160,18 +180,6 @@ def _read_shipped(name: str) -> tuple[pa.Table, str, str]:
     return pq.read_table(pa.BufferReader(content)), shipped.environment, shipped.sha256
 
 
-def _schema(state_dim: int) -> pa.Schema:
-    return pa.schema(
-        [
-            ("id", pa.string()),
-            ("horizon", pa.int32()),
-            ("start_state", pa.list_(pa.float64(), state_dim)),
-            ("goal_state", pa.list_(pa.float64(), state_dim)),
-            ("demo_actions", pa.list_(pa.float32())),
-        ]
-    )
-
-
 def write_tasks(path: Path, environment: str, tasks: Sequence[Task]) -> str:
     """Writes a task file that `load_tasks` takes; returns its SHA-256.
 
@@ -180,26 +188,9 @@ def write_tasks(path: Path, environment: str, tasks: Sequence[Task]) -> str:
         environment: what `get_environment` takes: a name, or `module:NAME`.
         tasks: of any horizons.
     """
-    schema = _schema(len(tasks[0].start_state))
-    return _write(path, tasks, schema.with_metadata({_ENVIRONMENT_KEY: environment.encode()}))
-
-
-def _write(path: Path, tasks: Sequence[Task], schema: pa.Schema) -> str:
-    rows = [
-        {
-            "id": task.id,
-            "horizon": task.horizon,
-            "start_state": task.start_state.tolist(),
-            "goal_state": task.goal_state.tolist(),
-            "demo_actions": task.demo_actions.astype(np.float32).ravel().tolist(),
-        }
-        for task in tasks
-    ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
-    content = sink.getvalue().to_pybytes()
-    write_atomically(path, content)
-    return hashlib.sha256(content).hexdigest()
+    schema = task_schema(len(tasks[0].start_state))
+    metadata = {ENVIRONMENT_KEY: environment.encode()}
+    return write_task_file(path, tasks, schema.with_metadata(metadata))
 
 
 def make_tasks(name: str, path: Path, progress: Callable[[int], None] = lambda done: None) -> str:
@@ -228,7 +219,7 @@ def make_tasks(name: str, path: Path, progress: Callable[[int], None] = lambda d
             progress(1)
             if number == shipped.tasks:
                 break
-    return _write(path, tasks, _schema(environment.state_dim))
+    return write_task_file(path, tasks, task_schema(environment.state_dim))
 
 
 def _windows(

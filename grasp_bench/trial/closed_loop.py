@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from grasp_bench.core.types import Candidate, Planner, Problem, Task
+from grasp_bench.core.types import Candidate, FloatArray, Planner, Problem, Task
 from grasp_bench.envs import Environment, PlanOutcome
 from grasp_bench.planners.objective import goal_cost
 from grasp_bench.planners.shared import no_action
@@ -81,12 +81,16 @@ class ClosedLoop:
             yield Planning(number, left, begin, rest, self._incumbents(rest, begin))
 
     def carry_out(self, planning: Planning) -> list[PlanOutcome]:
-        """Commits to the incumbents; returns the outcomes of all that is executed by then."""
+        """Commits to the incumbents; returns the outcomes of what is executed by then."""
         for b, incumbent in enumerate(planning.incumbents):
             if incumbent.plan is not None:
                 self._actions[b, planning.begin :] = incumbent.plan
                 self.committed[b] = Incumbent(self._actions[b].clone(), incumbent.cost)
         return self.execute(planning.begin + self._every)
+
+    def environment_actions(self) -> FloatArray:
+        """Returns the plans so far as environment actions [B, H, E]."""
+        return environment_actions(self._actions, self.problem)
 
     def execute(self, steps: int | None = None) -> list[PlanOutcome]:
         """Returns the outcomes of the first model steps of the plans, by default of all of them."""
@@ -129,15 +133,16 @@ def plan_closed_loop(
     for planning in loop.plannings():
         before = meter.usage.candidates
         _improve(states, planning, planner, protocol, meter)
-        _judge(states, loop.carry_out(planning), protocol, meter, before)
+        _judge(states, loop.carry_out(planning), loop, protocol, meter, before)
         if all(state.stopped_at is not None for state in states):
             break
-    for state, committed, outcome in zip(states, loop.committed, loop.execute(), strict=True):
+    whole = loop.committed, loop.execute(), loop.environment_actions()
+    for state, committed, outcome, actions in zip(states, *whole, strict=True):
         state.incumbent = committed
         if committed.plan is not None:
-            state.outcome = outcome
+            state.outcome, state.actions = outcome, actions
         if state.first_success is not None:
-            state.first_success = outcome
+            state.first_success, state.success_actions = outcome, actions
 
 
 def _improve(
@@ -159,7 +164,7 @@ def _improve(
         state.incumbent = incumbent
 
     def take(candidate: Candidate) -> bool:
-        consider(states, candidate)
+        consider(states, candidate, planning.problem)
         return False
 
     tasks = [state.task for state in states]
@@ -170,19 +175,21 @@ def _improve(
 def _judge(
     states: Sequence[TrialState],
     outcomes: Sequence[PlanOutcome],
+    loop: ClosedLoop,
     protocol: TrialProtocol,
     meter: Meter,
     candidates_before: int,
 ) -> None:
     """Takes note of where the executed steps of the problems that go on have led."""
     shown_at = replace(meter.usage, time=min(meter.usage.time, protocol.budget))
-    for state, outcome in zip(states, outcomes, strict=True):
+    plans = loop.environment_actions()
+    for state, outcome, actions in zip(states, outcomes, plans, strict=True):
         if state.stopped_at is not None or state.plannings is None:
             continue
         state.plannings.append(meter.usage.candidates - candidates_before)
         if state.incumbent.plan is None:
             continue
         state.checks += 1
-        state.executed(outcome, shown_at)
+        state.executed(outcome, actions, shown_at)
         if outcome.success and protocol.stop == "first-success":
             state.stopped_at = shown_at

@@ -8,13 +8,14 @@ candidate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Planner, Problem, WorldModel
 from grasp_bench.trial.clock import Clock
 from grasp_bench.trial.metered import MeteredModel
+from grasp_bench.trial.promises import Watch, expect
 from grasp_bench.trial.trial_state import Usage
 
 
@@ -84,14 +85,21 @@ def drive(
         meter: goes on counting from where it stands.
         limits: of this planning.
         on_candidate: takes each candidate that counts; returns whether to stop.
+
+    Raises:
+        BrokenPromiseError: a candidate, or what the planner did, breaks the protocol.
     """
     done = meter.usage.iterations
-    candidates = _candidates(planner, replace(problem, model=meter.model), noise)
+    watch = Watch(replace(problem, model=meter.model))
+    candidates = candidates_of(planner, watch.problem, noise)
     ask_until = min(limits.ask_until, limits.budget)
     while meter.clock.elapsed < ask_until and meter.usage.iterations < limits.ask_until_iterations:
-        candidate = meter.clock.next_candidate(candidates)
+        candidate = watch.ask(lambda: meter.clock.next_candidate(candidates))
         meter.read()
-        if candidate is None or meter.clock.elapsed > limits.budget:
+        if candidate is None:
+            expect(meter.usage.candidates > 0, "it ends without showing a plan")
+            break
+        if meter.clock.elapsed > limits.budget:
             break
         iterations = done + candidate.iteration
         if iterations > limits.max_iterations:
@@ -99,8 +107,17 @@ def drive(
         meter.count(iterations)
         if on_candidate(candidate):
             break
+    watch.end(candidates.close)
 
 
-def _candidates(planner: Planner, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-    """Puts off what `plan` does before its first candidate until that is asked for."""
-    yield from planner.plan(problem, noise)
+def candidates_of(
+    planner: Planner, problem: Problem, noise: NoiseStreams
+) -> Generator[Candidate, None, None]:
+    """Yields a planner's candidates; puts off what `plan` does until the first is asked for.
+
+    Raises:
+        BrokenPromiseError: it yields None, which says elsewhere that there are no more.
+    """
+    for candidate in planner.plan(problem, noise):
+        expect(candidate is not None, "it yields None, not a Candidate")
+        yield candidate

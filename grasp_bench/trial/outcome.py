@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from grasp_bench.core.types import FloatArray, Row, Task
 from grasp_bench.envs import Environment, PlanOutcome
-from grasp_bench.trial.trial_state import TrialState, Usage
+
+if TYPE_CHECKING:  # judging a stored plan needs no torch
+    from grasp_bench.trial.trial_state import TrialState, Usage
 
 
 def execute(
@@ -57,9 +60,7 @@ def outcome_row(
     environment: Environment,
     state: TrialState,
     batch_end: Usage,
-    realised: float | None,
-    encode_seconds: float,
-    wall_seconds: float,
+    costs: tuple[float | None, float],
 ) -> Row:
     """Gives the measured columns of a trial; `run.schema` describes each.
 
@@ -67,11 +68,11 @@ def outcome_row(
         environment: names the criteria and distances.
         state: of the problem when its batch ended.
         batch_end: usage of the batch, which counts where the trial did not stop before.
-        realised: model cost of where the plan committed to really ended.
-        encode_seconds: spent on encoding start and goal.
-        wall_seconds: of the whole batch.
+        costs: by the model, of where the plan committed to really ended, and of the
+            demonstration.
     """
     end, hit = state.stopped_at or batch_end, state.success_at
+    realised, demonstrated = costs
     ran_to_its_end = state.stopped_at is None
     committed = state.outcome if ran_to_its_end else None
     return {
@@ -94,8 +95,19 @@ def outcome_row(
         "final_plan_cost_predicted": state.incumbent.cost if committed else None,
         "final_plan_cost_realised": realised if committed else None,
         **distance_columns(environment, committed),
+        "demo_cost_predicted": demonstrated,
+        "success_plan_actions": _packed(state.success_actions),
+        "final_plan_actions": _packed(state.actions if committed else None),
         "plan_sha256": state.incumbent.sha256(),
         "planner_seconds": end.seconds,
-        "encode_seconds": encode_seconds,
-        "wall_seconds": wall_seconds,
     }
+
+
+def _packed(actions: FloatArray | None) -> bytes | None:
+    """Returns environment actions [H, E] as the bytes of little-endian float32 numbers."""
+    return None if actions is None else actions.astype("<f4").tobytes()
+
+
+def unpacked(actions: bytes, environment: Environment) -> FloatArray:
+    """Returns the environment actions [H, E] of a row."""
+    return np.frombuffer(actions, "<f4").astype(np.float64).reshape(-1, environment.action_dim)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import islice
 from typing import Any, cast, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, describe
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.plugins import is_spec
 from grasp_bench.core.types import Candidate, Planner, Problem, Reference
 from grasp_bench.models.linear import LinearModel, linear_problem
 from grasp_bench.planners import make_planner, planner_spec
 from grasp_bench.planners.objective import goal_cost
+from grasp_bench.trial.drive import candidates_of
+from grasp_bench.trial.promises import Watch, expect
 
 CANDIDATES = 12  # looked at by every check but the last
 ROUNDING = 1e-8  # of plans and costs in double precision, near one
@@ -38,10 +37,6 @@ class Finding:
     check: str
     passed: bool | None
     detail: str
-
-
-class BrokenPromiseError(Exception):
-    """A planner does not do what the protocol says; the message says what instead."""
 
 
 class NotApplicableError(Exception):
@@ -74,23 +69,20 @@ def check_planner(name: str, overrides: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(check, True, examine(planner))
         except NotApplicableError as reason:
             yield Finding(check, None, str(reason))
-        except (BrokenPromiseError, UserError) as reason:
+        except UserError as reason:
             yield Finding(check, False, str(reason))
         except Exception as error:  # of the planner's own, whatever it is
-            first, *_ = f"{error}".splitlines() or [""]
-            yield Finding(check, False, f"raises {type(error).__name__}: {first}")
+            yield Finding(check, False, f"raises {describe(error)}")
 
 
 def _contract(planner: Planner, name: str, overrides: Mapping[str, str]) -> str:
     frozen = cast(Any, planner).__dataclass_params__.frozen
-    _expect(frozen, "its dataclass is not frozen, so a trial could change it")
+    expect(frozen, "its dataclass is not frozen, so a trial could change it")
     called = getattr(planner, "name", None)
-    _expect(
-        is_spec(name) or called == name, f"its `name` is {called!r}, not '{name}' as registered"
-    )
+    expect(is_spec(name) or called == name, f"its `name` is {called!r}, not '{name}' as registered")
     reference = getattr(planner, "reference", None)
     known = get_args(Reference)
-    _expect(reference in known, f"its `reference` is {reference!r}, not one of {', '.join(known)}")
+    expect(reference in known, f"its `reference` is {reference!r}, not one of {', '.join(known)}")
     planner_spec(name, overrides)
     count = sum(field.init for field in fields(cast(Any, planner)))
     return f"frozen dataclass '{called}', {count} hyperparameters that come back from JSON"
@@ -99,10 +91,7 @@ def _contract(planner: Planner, name: str, overrides: Mapping[str, str]) -> str:
 def _candidates(planner: Planner) -> str:
     problem = _problem(planner, batch=3, steps=5)
     shown = _shown(planner, problem)
-    for candidate in shown:
-        _expect_shapes(candidate, problem)
     counts = [candidate.iteration for candidate in shown]
-    _expect(counts == sorted(counts), f"iterations go back: {counts}")
     first = shown[0].actions
     return (
         f"{len(shown)} of shape {list(first.shape)}, {first.dtype}, on {first.device.type}, "
@@ -116,7 +105,7 @@ def _cost(planner: Planner) -> str:
         _difference(candidate.cost, goal_cost(problem, candidate.actions))
         for candidate in _shown(planner, problem)
     )
-    _expect(largest <= ROUNDING, f"differs from the cost of a serial rollout by {largest:.1e}")
+    expect(largest <= ROUNDING, f"differs from the cost of a serial rollout by {largest:.1e}")
     return f"within {largest:.1e} of the cost of a serial rollout"
 
 
@@ -127,7 +116,7 @@ def _batching(planner: Planner) -> str:
         apart = _shown(planner, _only(batch, b), first_seed=b)
         pairs = zip(apart, together, strict=True)
         largest = max(largest, *(_difference(a.actions[0], c.actions[b]) for a, c in pairs))
-    _expect(
+    expect(
         largest <= ROUNDING, f"problems of a batch of {batch.batch} change plans by {largest:.1e}"
     )
     return f"plans alone and in a batch of {batch.batch} within {largest:.1e}"
@@ -138,34 +127,26 @@ def _determinism(planner: Planner) -> str:
     first, again = (_shown(planner, problem) for _ in range(2))
     for a, b in zip(first, again, strict=True):
         same = torch.equal(a.actions, b.actions) and torch.equal(a.cost, b.cost)
-        _expect(same, f"one seed gives two plans, {_difference(a.actions, b.actions):.1e} apart")
+        expect(same, f"one seed gives two plans, {_difference(a.actions, b.actions):.1e} apart")
     return f"one seed gives the same {len(first)} plans, bit for bit"
 
 
 def _side_effects(planner: Planner) -> str:
     problem = _problem(planner, batch=2, steps=3)
-    given = [x for x in (problem.start, problem.goal, problem.reference_actions) if x is not None]
-    before, generators = [x.clone() for x in given], _global_generators()
-    shown: list[tuple[Tensor, Tensor]] = []
-    plans = planner.plan(problem, _noise(problem))
-    for candidate in islice(plans, CANDIDATES):
-        shown.append((candidate.actions, candidate.actions.clone()))
-        _expect(torch.is_grad_enabled(), "it leaves torch's gradient mode off")
-    unchanged = all(torch.equal(x, y) for x, y in zip(given, before, strict=True))
-    _expect(unchanged, "it changes the problem it is given")
-    _expect(all(torch.equal(x, y) for x, y in shown), "it changes plans it has shown")
-    _expect(
-        _global_generators() == generators,
-        "it draws from a global random generator, so its trials do not repeat: use `noise`",
-    )
-    return "problem, plans shown, gradient mode and global random numbers are left alone"
+    model = cast(LinearModel, problem.model)
+    weights = [value for value in vars(model).values() if isinstance(value, Tensor)]
+    before = [weight.clone() for weight in weights]
+    asked = _asked(planner, problem, _noise(problem), CANDIDATES)
+    shown = [(candidate.actions, candidate.actions.clone()) for candidate in asked]
+    unchanged = all(torch.equal(x, y) for x, y in zip(weights, before, strict=True))
+    expect(unchanged, "it changes the world model's weights")
+    expect(all(torch.equal(x, y) for x, y in shown), "it changes plans it has shown")
+    return "problem, model, plans shown and the process that it runs in are left alone"
 
 
 def _one_step(planner: Planner) -> str:
     problem = _problem(planner, batch=2, steps=1)
     shown = _shown(planner, problem)
-    for candidate in shown:
-        _expect_shapes(candidate, problem)
     return f"{len(shown)} plans of one step, the best at a cost of {_best(shown).max():.1e}"
 
 
@@ -173,9 +154,8 @@ def _latent_shape(planner: Planner) -> str:
     largest = 0.0
     problems = [_problem(planner, 2, 3, latent_shape=shape) for shape in ((4,), (2, 2))]
     for flat, grid in zip(*(_shown(planner, problem) for problem in problems), strict=True):
-        _expect_shapes(grid, problems[1])
         largest = max(largest, _difference(flat.actions, grid.actions))
-    _expect(largest <= ROUNDING, f"latents of 2 x 2 numbers change plans by {largest:.1e}")
+    expect(largest <= ROUNDING, f"latents of 2 x 2 numbers change plans by {largest:.1e}")
     return f"plans for latents of 4 and of 2 x 2 numbers within {largest:.1e}"
 
 
@@ -185,7 +165,7 @@ def _known_optimum(planner: Planner) -> str:
     optimum = goal_cost(problem, model.optimum(problem.start, problem.goal, problem.steps))
     idle = goal_cost(problem, problem.start.new_zeros(2, 2, problem.model.action_dim))
     best, count = torch.full_like(idle, torch.inf), 0
-    for candidate in islice(planner.plan(problem, _noise(problem)), SEARCHED):
+    for candidate in _asked(planner, problem, _noise(problem), SEARCHED):
         best, count = best.minimum(goal_cost(problem, candidate.actions)), count + 1
         if (best - optimum <= NEAR_OPTIMUM * idle).all():
             break
@@ -194,7 +174,7 @@ def _known_optimum(planner: Planner) -> str:
         raise NotApplicableError(
             f"it does not search: one plan, at {share:.0%} of the cost of no action"
         )
-    _expect(
+    expect(
         share <= NEAR_OPTIMUM,
         f"the best of {count} plans costs {share:.0%} of no action, where the optimum is 0",
     )
@@ -222,27 +202,28 @@ def _noise(problem: Problem, first_seed: int = 0) -> NoiseStreams:
     return NoiseStreams.from_seeds([first_seed + b for b in range(problem.batch)])
 
 
+def _asked(
+    planner: Planner, problem: Problem, noise: NoiseStreams, count: int
+) -> Iterator[Candidate]:
+    """Yields the first `count` candidates, each checked as in a trial; none may be NaN."""
+    watch = Watch(problem)
+    plans = candidates_of(planner, watch.problem, noise)
+    for _ in range(count):
+        candidate = watch.ask(lambda: next(plans, None))
+        if candidate is None:
+            break
+        for name in ("actions", "cost"):
+            tensor = getattr(candidate, name)
+            expect(not tensor.requires_grad, f"`{name}` is not detached from the graph")
+            expect(bool(tensor.isfinite().all()), f"`{name}` is not finite")
+        yield candidate
+    watch.end(plans.close)
+
+
 def _shown(planner: Planner, problem: Problem, first_seed: int = 0) -> list[Candidate]:
-    shown = list(islice(planner.plan(problem, _noise(problem, first_seed)), CANDIDATES))
-    _expect(bool(shown), "it shows no plan at all")
+    shown = list(_asked(planner, problem, _noise(problem, first_seed), CANDIDATES))
+    expect(bool(shown), "it shows no plan at all")
     return shown
-
-
-def _expect_shapes(candidate: Candidate, problem: Problem) -> None:
-    model, batch = problem.model, problem.batch
-    expected = {
-        "actions": (candidate.actions, (batch, problem.steps, model.action_dim)),
-        "cost": (candidate.cost, (batch,)),
-    }
-    if candidate.virtual_states is not None:
-        shape = (batch, problem.steps - 1, *model.latent_shape)
-        expected["virtual_states"] = (candidate.virtual_states, shape)
-    for name, (tensor, wanted) in expected.items():
-        shape = tuple(tensor.shape)
-        _expect(shape == wanted, f"`{name}` has the shape {shape}, not {wanted}")
-        _expect(tensor.device == problem.start.device, f"`{name}` is on {tensor.device}")
-        _expect(not tensor.requires_grad, f"`{name}` is not detached from the graph")
-        _expect(bool(tensor.isfinite().all()), f"`{name}` is not finite")
 
 
 def _best(shown: list[Candidate]) -> Tensor:
@@ -251,13 +232,3 @@ def _best(shown: list[Candidate]) -> Tensor:
 
 def _difference(one: Tensor, other: Tensor) -> float:
     return (one - other).abs().max().item()
-
-
-def _global_generators() -> list[object]:
-    # The position beside the key tells of every draw numpy makes.
-    return [torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()]
-
-
-def _expect(kept: bool, otherwise: str) -> None:
-    if not kept:
-        raise BrokenPromiseError(otherwise)

@@ -23,6 +23,7 @@ from grasp_bench.core.types import (
     WorldModel,
 )
 from grasp_bench.envs import Environment, PlanOutcome
+from grasp_bench.planners.objective import goal_cost
 from grasp_bench.tasks import TaskSet
 from grasp_bench.trial.clock import synchronise
 
@@ -60,8 +61,6 @@ def encode_problem(
     goal = environment.observe(np.stack([task.goal_state for task in tasks]), model.view)
     with torch.no_grad():
         (z_start, z_goal), seconds = _encoded([start, goal], model, device)
-        if z_start.device.type != torch.device(device).type:
-            raise UserError(f"the world model is on {z_start.device}, the trial on '{device}'")
         reference = _reference(tasks, task_set.pool, planner, master_seed)
         if reference is not None:
             reference = model.normalise_actions(reference.to(z_start))
@@ -90,9 +89,17 @@ def remaining_problem(
 
 
 def environment_actions(plans: Tensor, problem: Problem) -> FloatArray:
-    """Returns environment actions [B, H, E] of plans [B, T, A], wherever those are."""
+    """Returns environment actions [B, H, E] of plans [B, T, A], wherever those are.
+
+    They are float32 numbers, which is what results store.
+
+    Raises:
+        UserError: some are not finite.
+    """
     actions = problem.model.denormalise_actions(plans.to(problem.start.device))
-    return actions.cpu().numpy().astype(np.float64)
+    if not bool(actions.isfinite().all()):
+        raise UserError("the world model turns a plan into actions that are not finite")
+    return actions.detach().cpu().numpy().astype(np.float32).astype(np.float64)
 
 
 def realised_costs(
@@ -106,6 +113,15 @@ def realised_costs(
     return costs
 
 
+def demonstration_costs(tasks: Sequence[Task], problem: Problem) -> list[float]:
+    """Returns the goal cost that the model predicts for each task's demonstration, [B]."""
+    actions = torch.from_numpy(np.stack([task.demo_actions for task in tasks]))
+    with torch.no_grad():
+        plans = problem.model.normalise_actions(actions.to(problem.start))
+        costs: list[float] = goal_cost(problem, plans).tolist()
+    return costs
+
+
 def _encoded(
     observations: Sequence[Observation], model: WorldModel, device: str
 ) -> tuple[list[Tensor], float]:
@@ -115,7 +131,13 @@ def _encoded(
         begin = time.perf_counter()
         latents = [model.encode(observation) for observation in observations]
         synchronise(device)
-    return latents, time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+    for latent in latents:
+        if latent.device.type != torch.device(device).type:
+            raise UserError(f"the world model is on {latent.device}, the trial on '{device}'")
+        if not bool(latent.isfinite().all()):
+            raise UserError("the world model encodes a picture as numbers that are not finite")
+    return latents, seconds
 
 
 def _reference(

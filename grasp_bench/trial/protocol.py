@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 from grasp_bench.core.errors import UserError
+from grasp_bench.core.json_files import shown
 
 ClockKind = Literal["wall", "iterations"]
 ProtocolKind = Literal["open-loop", "mpc"]
@@ -16,6 +18,8 @@ DEFAULT_BUDGET: dict[ClockKind, float] = {"wall": 5.0, "iterations": 100.0}
 FIRST_CHECK: dict[ClockKind, float] = {"wall": 0.02, "iterations": 1.0}
 CHECK_RATIO = 1.25
 DEFAULT = float("nan")  # this very object stands for the clock's default
+_EXACT = 2**53  # whole numbers to here are exact in a table's floating-point columns
+MOST = {"replan_every": _EXACT, "max_iterations": _EXACT, "batch": _EXACT, "threads": 1024}
 REPLAN_EVERY: dict[ProtocolKind, int] = {"mpc": 1}
 
 
@@ -64,14 +68,39 @@ class TrialProtocol:
                 object.__setattr__(self, name, default[self.clock])
         if self.replan_every is None:
             object.__setattr__(self, "replan_every", REPLAN_EVERY.get(self.protocol))
-        for name, value in vars(self).items():
-            number = isinstance(value, int | float) and name != "master_seed"
-            if number and not (math.isfinite(value) and value > 0):
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} must be a positive number, not {value}")
+        if not (_is_whole(self.master_seed) and 0 <= self.master_seed < 2**63):
+            raise UserError(
+                f"--seed must be a whole number from 0 to 2^63 - 1, not {shown(self.master_seed)}"
+            )
+        for name, most in MOST.items():
+            value, option = getattr(self, name), name.replace("_", "-")
+            left_out = value is None and name in ("replan_every", "max_iterations")
+            if not left_out and not (_is_whole(value) and 0 < value <= most):
+                raise UserError(
+                    f"--{option} must be a whole number from 1 to {most}, not {shown(value)}"
+                )
+        for name in ("budget", "check_first", "check_ratio"):
+            value, option = getattr(self, name), name.replace("_", "-")
+            if not (_is_number(value) and 0 < value < math.inf):
+                raise UserError(f"--{option} must be a positive number, not {shown(value)}")
+        if self.clock == "iterations" and self.budget < 1:
+            raise UserError(
+                f"--budget {self.budget} is less than one candidate on --clock iterations: no "
+                "trial would have a plan"
+            )
         if self.check_ratio <= 1:
             raise UserError(f"--check-ratio must be greater than 1, not {self.check_ratio}")
         if (self.protocol == "mpc") != (self.replan_every is not None):
             raise UserError(
                 "--replan-every belongs to --protocol mpc: an open-loop plan is executed whole"
             )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Integral):
+        return _is_whole(value) and value <= _EXACT
+    return isinstance(value, Real)

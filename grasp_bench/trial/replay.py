@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -17,13 +17,12 @@ from functools import cache
 from typing import Any, cast
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, describe
 from grasp_bench.core.plugins import file_sha256
 from grasp_bench.core.registry import did_you_mean
-from grasp_bench.core.system import describe_system
+from grasp_bench.core.system import describe_system, torch_threads
 from grasp_bench.core.types import Candidate, FloatArray, Planner, Problem, Row, Task
 from grasp_bench.envs import PlanOutcome
 from grasp_bench.models import LoadedModel, list_models, load_model
@@ -134,7 +133,12 @@ def load_trial(row: Row, model: str | None = None, device: str | None = None) ->
             f"trial {row['trial_key']} is of another {row['tasks']} task set "
             f"({row['task_set_sha256'][:12]}) than there is here ({task_set.sha256[:12]})"
         )
-    task = next(task for task in task_set.tasks if task.id == row["task_id"])
+    task = next((task for task in task_set.tasks if task.id == row["task_id"]), None)
+    if task is None:
+        raise UserError(
+            f"trial {row['trial_key']} is of task '{row['task_id']}', which is not in "
+            f"the {row['tasks']} task set"
+        )
     planner = make_planner(row["planner_source"], json.loads(row["hyperparameters"]))
     where = device or row["device"]
     loaded = _model(row["model"], row["model_source"], row["model_sha256"], model, where)
@@ -221,7 +225,7 @@ def _plannings(trial: RecordedTrial) -> Iterator[tuple[Problem, int, Incumbent]]
         yield trial.problem, int(row["candidates"]), Incumbent()
         return
     loop = ClosedLoop(trial.task_set.environment, [trial.task], trial.problem, int(every))
-    counts = map(int, str(row["replan_candidates"]).split())
+    counts = map(int, str(row["replan_candidates"] or "").split())
     for planning, count in zip(loop.plannings(), counts, strict=False):  # it may have stopped
         yield planning.problem, count, planning.incumbents[0]
         loop.carry_out(planning)
@@ -245,7 +249,12 @@ def _drive(
         take(candidate)
         return False
 
-    drive(trial.planner, problem, noise, meter, limits, go_on)
+    try:
+        drive(trial.planner, problem, noise, meter, limits, go_on)
+    except Exception as error:  # none when the trial was run
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"planner '{trial.planner.name}': {describe(error)}") from error
 
 
 def agreement(trial: RecordedTrial, again: Replay) -> str:
@@ -254,11 +263,8 @@ def agreement(trial: RecordedTrial, again: Replay) -> str:
         return f"the plan is the row's, bit for bit (SHA-256 {again.plan_sha256[:12]})"
     row = trial.row
     here = vars(describe_system(str(trial.problem.start.device)))
-    reasons = [
-        f"{name} {row[name]} then, {here[name]} now"
-        for name in _SYSTEM_COLUMNS
-        if row[name] != here[name]
-    ]
+    changed = [name for name in _SYSTEM_COLUMNS if row[name] != here[name]]
+    reasons = [f"{name} {row[name]} then, {here[name]} now" for name in changed]
     if row["batch"] > 1:
         reasons.insert(0, f"then planned in a batch of {row['batch']}, now alone")
     if row["planner_file_sha256"] not in (None, file_sha256(type(trial.planner))):
@@ -268,17 +274,6 @@ def agreement(trial: RecordedTrial, again: Replay) -> str:
         f"the plan is not the row's (SHA-256 {again.plan_sha256[:12]} instead of "
         f"{str(row['plan_sha256'])[:12]}): {because}"
     )
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Has torch use `count` threads: how sums are split over them decides their rounding."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache

@@ -21,11 +21,13 @@ from grasp_bench.trial.closed_loop import ClosedLoop, plan_closed_loop
 from grasp_bench.trial.drive import Limits, Meter, drive
 from grasp_bench.trial.outcome import execute, outcome_row
 from grasp_bench.trial.problems import (
+    demonstration_costs,
     encode_problem,
     environment_actions,
     noise_streams,
     realised_costs,
 )
+from grasp_bench.trial.promises import BrokenPromiseError
 from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trial_state import TrialState, Usage, consider
 
@@ -40,11 +42,12 @@ def run_trials(
     model: WorldModel,
     protocol: TrialProtocol,
     clock: Clock | None = None,
-) -> list[Row]:
+) -> list[Row | BrokenPromiseError]:
     """Runs one trial per task, all planned as one batch; returns their measured columns.
 
     A problem of a batch ends by itself; the batch ends with its last problem. A candidate
-    that arrives after the budget does not count.
+    that arrives after the budget does not count. A trial of which every candidate was NaN or
+    infinite gives the error that says so, in the place of its columns.
 
     Args:
         task_set: the tasks' environment, and all tasks of the horizon, for planners that
@@ -54,6 +57,9 @@ def run_trials(
         model: on the protocol's device.
         protocol: clock, budget, stop rule and master seed.
         clock: by default one of the kind that the protocol names.
+
+    Raises:
+        BrokenPromiseError: the planner, or the world model, does not keep the protocol.
     """
     began = time.perf_counter()
     problem, encode_seconds = encode_problem(
@@ -69,10 +75,14 @@ def run_trials(
         plan_closed_loop(states, loop, planner, protocol, meter)
         encode_seconds += loop.encode_seconds
     realised = _realised_costs(states, problem, task_set)
+    demonstrated = demonstration_costs(tasks, problem)
     wall_seconds = time.perf_counter() - began
     return [
-        outcome_row(task_set.environment, state, meter.usage, cost, encode_seconds, wall_seconds)
-        for state, cost in zip(states, realised, strict=True)
+        BrokenPromiseError(f"none of its {meter.usage.candidates} plans and costs is finite")
+        if state.incumbent.plan is None and meter.usage.candidates > 0
+        else outcome_row(task_set.environment, state, meter.usage, costs)
+        | {"encode_seconds": encode_seconds, "wall_seconds": wall_seconds}
+        for state, costs in zip(states, zip(realised, demonstrated, strict=True), strict=True)
     ]
 
 
@@ -114,7 +124,7 @@ def _plan_open_loop(
 
     def take(candidate: Candidate) -> bool:
         nonlocal due, last_check
-        consider(states, candidate)
+        consider(states, candidate, problem)
         elapsed = meter.usage.time
         # The end of the budget is the last check.
         is_last = elapsed >= protocol.budget or candidate.iteration >= cap
@@ -144,8 +154,8 @@ def _check(
         return
     actions = environment_actions(torch.stack([plan for _, plan in changed]), problem)
     outcomes = execute(task_set.environment, [state.task for state, _ in changed], actions)
-    for (state, _), outcome in zip(changed, outcomes, strict=True):
-        state.executed(outcome, usage)
+    for (state, _), outcome, plan in zip(changed, outcomes, actions, strict=True):
+        state.executed(outcome, plan, usage)
         if outcome.success and may_stop:
             state.stopped_at = usage
 

@@ -7,16 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import write_atomically
+from grasp_bench.core.json_files import read_json, shown, typed
 from grasp_bench.models.checkpoint import CHECKPOINT_FOLDERS, find_checkpoint, is_plugin
 from grasp_bench.planners.configure import Setting
 from grasp_bench.trial.protocol import ClockKind
 
 FOLDER = "settings"
 VERSION = 1
+_MOST = 10**6  # of whatever is counted
+_LONGEST = 100  # characters of a hyperparameter's name and value
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class TuningBudget:
     clock: ClockKind
     workers: int
 
+    def __post_init__(self) -> None:
+        for name in ("settings", "tasks", "workers"):
+            _check_count(name, getattr(self, name))
+        if self.budget <= 0:
+            raise ValueError(f"budget is {self.budget}, not more than 0")
+
 
 @dataclass(frozen=True)
 class TunedCell:
@@ -55,8 +63,12 @@ class TunedCell:
     default_success: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.settings, Mapping):
-            raise TypeError(f"'settings' must be hyperparameters by name, not {self.settings}")
+        for name in ("success", "default_success"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, not a share")
+        for text in (*self.settings, *self.settings.values()):
+            if isinstance(text, str) and not (text.isprintable() and len(text) <= _LONGEST):
+                raise ValueError(f"{shown(text)} is not printable text of {_LONGEST} characters")
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,11 @@ class TunedSettings:
     tuning: TuningBudget
     made: Mapping[str, object]
     planners: Mapping[str, Mapping[int, TunedCell]]
+
+    def __post_init__(self) -> None:
+        for cells in self.planners.values():
+            for horizon in cells:
+                _check_count("a horizon", horizon)
 
     def nearest(self, planner: str, horizon: int) -> TunedCell | None:
         """Returns the settings at the nearest tuned horizon, the longer of two, if any."""
@@ -138,14 +155,13 @@ def read_settings(path: Path) -> SettingsFile:
         UserError: it cannot be read, is malformed, or of another version.
     """
     try:
-        data = path.read_bytes()
-        content = json.loads(data)
-        if content.pop("settings_version") != VERSION:
+        content, data = read_json(path)
+        if not isinstance(content, dict) or content.pop("settings_version", None) != VERSION:
             raise ValueError(f"not of version {VERSION}")
-        return SettingsFile(path, hashlib.sha256(data).hexdigest(), _parsed(content))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"'{path}' holds no tuned settings ({reason})") from error
+        parsed = typed(TunedSettings, content, "the file")
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' holds no tuned settings: {error}") from error
+    return SettingsFile(path, hashlib.sha256(data).hexdigest(), parsed)
 
 
 def write_settings(path: Path, content: TunedSettings) -> None:
@@ -155,10 +171,6 @@ def write_settings(path: Path, content: TunedSettings) -> None:
     write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
 
 
-def _parsed(content: dict[str, Any]) -> TunedSettings:
-    planners = {
-        name: {int(horizon): TunedCell(**cell) for horizon, cell in cells.items()}
-        for name, cells in content.pop("planners").items()
-    }
-    tuning = TuningBudget(**content.pop("tuning"))
-    return TunedSettings(planners=planners, tuning=tuning, **content)
+def _check_count(name: str, count: int) -> None:
+    if not 1 <= count <= _MOST:
+        raise ValueError(f"{name} is {shown(count)}, not 1 to {_MOST}")

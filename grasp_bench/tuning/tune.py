@@ -15,9 +15,9 @@ from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet
 from grasp_bench.core.system import describe_system
 from grasp_bench.planners import PlannerSpec, planner_spec
 from grasp_bench.run.config import RunConfig
+from grasp_bench.run.folder_checks import check_prior
 from grasp_bench.run.launch import (
     Prepared,
-    check_prior,
     prepare,
     report_errors,
     run_shown,

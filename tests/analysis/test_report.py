@@ -2,7 +2,10 @@
 
 import base64
 import itertools
+import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -16,6 +19,7 @@ from grasp_bench.analysis.aggregate import build_table, combine
 from grasp_bench.analysis.highlights import highlights
 from grasp_bench.analysis.page import render_page
 from grasp_bench.analysis.provenance import commands, hashes
+from grasp_bench.run.config import choose_sweep
 from grasp_bench.run.store import read_results, write_frame, write_rows
 
 VOID = {"meta", "link", "img", "source", "br", "hr", "input", "col"}
@@ -53,8 +57,16 @@ class Page(HTMLParser):
 @pytest.fixture
 def trials(results):
     frames = [
-        results({"grasp[gd_steps=20]": range(30), "cem": range(5), "demo": range(40)}),
-        results({"grasp[gd_steps=20]": range(5)}, horizon=80, name="h80.parquet"),
+        results(
+            {"grasp[gd_steps=20]": range(30), "cem": range(5), "demo": range(40)},
+            hyperparameters='{"gd_steps": 20}',
+        ),
+        results(
+            {"grasp[gd_steps=20]": range(5)},
+            horizon=80,
+            name="h80.parquet",
+            hyperparameters='{"gd_steps": 20}',
+        ),
     ]
     return combine(frames)
 
@@ -142,9 +154,37 @@ def test_commands_give_every_trial_once(trials):
 
 
 def test_two_configurations_of_a_planner_are_two_commands(results):
-    made = commands(results({"grasp": range(3), "grasp[sync=none, lr=0.1]": range(3)}))
+    made = commands(
+        results(
+            {"grasp": range(3), "grasp[lr=0.1, sync=none]": range(3)},
+            hyperparameters='{"lr": 0.1, "sync": "none", "gd_steps": 5}',
+        )
+    )
     assert len(made) == 2
-    assert any("--set grasp.sync=none --set grasp.lr=0.1" in command for command in made)
+    assert any("--set grasp.lr=0.1 --set grasp.sync=none" in command for command in made)
+
+
+@pytest.mark.parametrize("start", ["", "untuned, "])
+@pytest.mark.parametrize("text", ["a, b=2", "]", "'\"", "x]", ", ", "a\nb", "", "untuned, "])
+def test_a_command_gives_any_text_back(results, start, text):
+    values = {"a": text, "b": True, "c": 1e-7, "text": text}
+    label = f"grasp[{start}{', '.join(f'{key}={value}' for key, value in values.items())}]"
+    stored = json.dumps(values | {"kept": text})
+    (command,) = commands(results({label: []}, hyperparameters=stored, budget=0.1234567))
+    words = shlex.split(command)
+    given = [words[k + 1] for k, word in enumerate(words) if word == "--set"]
+    ((_, overrides),) = choose_sweep(None, "grasp", "40", given).planners
+    assert overrides == {key: str(value) for key, value in values.items()}
+    assert words[words.index("--budget") + 1] == "0.1234567"
+
+
+def test_a_report_of_a_folder_whose_name_is_no_text(cli, planned, tmp_path):
+    folder = tmp_path / os.fsdecode(b"run-\xff")
+    folder.mkdir()
+    (tmp_path / planned).rename(folder / planned)
+    assert cli("report", folder, "--no-clips")[0] == 0
+    assert b"run-" in (tmp_path / "report.html").read_bytes()
+    assert cli("figure", "success", folder, "-o", "figure.svg")[0] == 0
 
 
 def test_hashes_name_weights_tasks_configurations_and_files(trials, tmp_path):

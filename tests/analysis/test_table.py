@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from grasp_bench.analysis.ablation import ablation_sheets
-from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, by_outcome, combine
+from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, combine
+from grasp_bench.analysis.gate import compare
+from grasp_bench.analysis.judging import by_outcome
 from grasp_bench.analysis.pairwise import pairwise_sheets
 from grasp_bench.analysis.published import PAPER
 from grasp_bench.analysis.results_table import results_sheet
@@ -203,17 +205,6 @@ def test_the_iteration_clock_shows_iterations(results):
     assert "candidate plans" in table.notes[0]
 
 
-def test_errors_are_named_and_not_counted(results):
-    trials = results({"grasp": range(10)})
-    trials.loc[:4, "status"] = "error"
-    table = build_table(trials)
-    assert table.rows[0].cells["grasp"].trials == 35
-    assert "5 trial(s) ended in an error" in table.notes[-1]
-    trials["status"] = "error"
-    with pytest.raises(UserError, match="no finished trials"):
-        build_table(trials)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -379,6 +370,15 @@ def test_pairwise_matrices_come_by_horizon_and_over_all(results):
     )
     titles = [sheet.title for sheet in pairwise_sheets(build_table(trials), trials)]
     assert titles == ["H=40", "H=80", "all horizons"]
+    trials["task_id"] = trials["task_id"].str[-4:]  # other task sets may number each horizon
+    sheets = pairwise_sheets(build_table(trials), trials)
+    assert [sheet.records[0]["tasks"] for sheet in sheets] == [40, 40, 80]
+    first, second = trials.index[trials["planner"] == "grasp"][:2]
+    trials.loc[second, "task_id"] = trials.loc[first, "task_id"]
+    with pytest.raises(UserError, match="two trials of 'grasp' on task '0000'"):
+        build_table(trials)
+    with pytest.raises(UserError, match="two trials"):
+        compare(trials, trials)
     alone = results({"grasp": range(20)})
     with pytest.raises(UserError, match="two planners"):
         pairwise_sheets(build_table(alone), alone)
@@ -473,4 +473,18 @@ def test_every_kind_names_hyperparameters_that_were_set_and_errors(results):
     ):
         notes = " ".join(sheet.notes)
         assert "set: grasp[sync=none]." in notes
-        assert "1 trial(s) ended in an error" in notes
+        assert "GRASP 1 of 40" in notes or "CEM 1 of 40" in notes
+
+
+def test_the_best_is_marked_in_each_track(results):
+    trials = results(
+        {"cem": range(30), "grasp": range(8), "grasp-plus": range(40), "mine": range(9)}
+    )
+    trials.loc[trials["planner"].isin(["grasp-plus", "mine"]), "prior_sha256"] = "d" * 64
+    table = build_table(trials)
+    assert {label for label, cell in table.rows[0].cells.items() if cell.best} == {
+        "cem",
+        "grasp-plus",
+    }
+    assert [c.label for c in table.columns] == ["cem", "grasp", "grasp-plus", "mine"]
+    assert any("Two tracks: grasp-plus, mine" in note for note in table.reading)

@@ -1,5 +1,6 @@
 """Commands that read results: what they print, and one sentence for every bad input."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -67,13 +68,17 @@ def test_showing_results_lists_trials_settings_and_machines(cli, make_row):
     code, out, _ = cli("results", "show", "trials.parquet")
     assert code == 0
     version = f"schema version {SCHEMA_VERSION}"
-    for fact in ("0, 1 errors", "3 trials", version, "first-success", "model_sha256"):
+    for fact in ("1 (1 raised)", "3 trials", version, "first-success", "model_sha256"):
         assert fact in out
     assert "a processor (2" in out
     assert "another processor (1" in out
     code, out, _ = cli("results", "show", "trials.parquet", "--format", "json")
     counts = json.loads(out)[0]["records"]
-    assert {"planner": "cem", "horizon": 40, "finished": 0, "errors": 1} in counts
+    assert {"planner": "cem", "horizon": 40, "trials": 1, "raised": 1, "planless": 0} in counts
+    code, out, _ = cli("results", "show", "trials.parquet", "--format", "csv")
+    lines = list(csv.DictReader(out.splitlines()))
+    assert {"planner": "grasp", "horizon": "50", "trials": "1"}.items() <= lines[3].items()
+    assert next(line["value"] for line in lines if line["column"] == "budget") == "5.0"
 
 
 def test_merging_puts_each_trial_once_into_one_file(cli, make_row):
@@ -90,15 +95,53 @@ def test_merging_puts_each_trial_once_into_one_file(cli, make_row):
 
 
 def test_what_cannot_be_one_file_is_not_merged(refused, make_row):
-    write_rows(Path("a.parquet"), [make_row(success=True)])
+    write_rows(Path("a.parquet"), [make_row(success=True, time_to_success=1.0)])
     write_rows(Path("b.parquet"), [make_row(success=False, wall_seconds=9.0)])
     write_rows(Path("c.parquet"), [make_row(task_id="other", budget=9.0)])
     merge = ("results", "merge", "a.parquet")
     sentence = refused(*merge, "b.parquet", "-o", "all.parquet")
     assert "grasp-pusht-h40-0000" in sentence
-    assert "success, wall_seconds" in sentence
+    assert "success, time_to_success, wall_seconds" in sentence
     assert "budget" in refused(*merge, "c.parquet", "-o", "all.parquet")
     assert "'b.parquet'" in refused(*merge, "-o", "b.parquet")
+
+
+@pytest.mark.parametrize(
+    "command", ["table", "report --no-clips", "figure success", "results merge -o all.parquet"]
+)
+def test_two_outcomes_of_one_trial_are_refused_and_copies_are_one(cli, make_row, command):
+    first = make_row(success=True, time_to_success=1.0)
+    further = [make_row(task_id=f"t{number}") for number in range(3)]
+    write_rows(Path("a.parquet"), [first, *further[:2]])
+    write_rows(Path("copy.parquet"), [first, further[2]])
+    write_rows(Path("b.parquet"), [first | {"time_to_success": 2.0}])
+    assert cli(*command.split(), "a.parquet", "copy.parquet")[0] == 0
+    Path("all.parquet").unlink(missing_ok=True)
+    code, _, err = cli(*command.split(), "a.parquet", "b.parquet")
+    assert code == 2
+    facts = ("'a.parquet'", "'b.parquet'", "grasp-pusht-h40-0000", "time_to_success")
+    assert all(fact in err for fact in facts)
+
+
+def test_labels_with_line_ends_and_bars_stay_in_their_cells(cli, make_row):
+    labels = ("cem", "cem[text=a\n|\r\n\nb\u2028c]")
+    rows = [
+        make_row(planner="cem", planner_label=label, task_id=f"t{number}")
+        for label in labels
+        for number in range(2)
+    ]
+    write_rows(Path("a.parquet"), rows)
+    for kind in ("results", "planners", "times", "pairwise"):
+        table = ("table", "a.parquet", "--kind", kind, "--format")
+        lines = cli(*table, "markdown")[1].splitlines()
+        assert all(line[:1] in ("", "|", "-", "#") for line in lines)
+        bars = {line.replace("\\|", "").count("|") for line in lines if line[:1] == "|"}
+        assert len(bars) == 1
+        rows = list(csv.reader(cli(*table, "csv")[1].split("\n")))
+        assert len({len(row) for row in rows if row}) == 1
+        body = cli(*table, "latex")[1].partition("toprule")[2].partition("bottomrule")[0]
+        assert "" not in body.strip().splitlines()
+        assert "\\textbar{}" in body
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from grasp_bench.envs.pusht.criteria import (
     wrapped_angle_error,
 )
 from grasp_bench.envs.pusht.demonstrator import Demonstrator, demonstrate, sample_start
+from grasp_bench.envs.pusht.gym_env import PushTEnv
 from grasp_bench.envs.pusht.simulator import (
     BAR,
     STEM,
@@ -158,3 +159,77 @@ def test_human_mode_opens_a_window(monkeypatch):
     env.reset(seed=0)
     env.step(np.zeros(2, dtype=np.float32))
     env.close()
+
+
+@pytest.fixture
+def gym_env():
+    env = PushTEnv()
+    env.reset(seed=4)
+    env.step(np.array([0.5, -0.5], dtype=np.float32))
+    return env
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        [np.nan, 0.0],
+        [0.0, np.inf],
+        [-np.inf, np.nan],
+        [],
+        0.5,
+        [0.1, 0.2, 0.3],
+        [[0.1, 0.2]],
+        [[0.1], [0.2, 0.3]],
+        ["0.1", "0.2"],
+        "north",
+        None,
+        [None, 0.0],
+        [1j, 0.0],
+        [True, False],
+        {"x": 1.0},
+        pytest.param(object(), id="object"),
+    ],
+    ids=repr,
+)
+def test_an_action_that_is_none_is_refused_and_changes_nothing(gym_env, action):
+    twin = PushTEnv()
+    twin.reset(seed=4)
+    twin.step(np.array([0.5, -0.5], dtype=np.float32))
+    with pytest.raises(ValueError, match="action must be 2 finite numbers"):
+        gym_env.step(action)
+    _, _, _, _, info = gym_env.step([0.25, 0])
+    _, _, _, _, expected = twin.step(np.array([0.25, 0.0], dtype=np.float32))
+    assert info["state"].tobytes() == expected["state"].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"reset_to_state": np.zeros(5)}, "reset_to_state"),
+        ({"state": np.full(7, 200.0), "goal": np.zeros(7)}, "goal"),
+        ({"state": np.full(7, np.nan)}, "state"),
+        ({"goal_state": np.full(6, 200.0)}, "goal_state"),
+        ({"goal_state": "centre"}, "goal_state"),
+        ({"state": [None] * 7}, "state"),
+        ({"state": np.full(7, 1e12)}, "state"),
+        ({"state": [-(2**63)] * 7}, "state"),
+        ({"state": np.ones(7, bool)}, "state"),
+        ({3: 4}, "3"),
+        ([1, 2], "list"),
+        ("state", "str"),
+    ],
+)
+def test_reset_options_that_are_none_are_named_and_change_nothing(gym_env, options, named):
+    random = gym_env.np_random.bit_generator.state
+    before = gym_env._info()
+    with pytest.raises(ValueError, match=named):
+        gym_env.reset(seed=9, options=options)
+    assert gym_env.np_random.bit_generator.state == random
+    after = gym_env._info()
+    np.testing.assert_array_equal(after["state"], before["state"])
+    np.testing.assert_array_equal(after["goal_state"], before["goal_state"])
+
+
+def test_options_may_be_whole_numbers_or_lists(gym_env):
+    _, info = gym_env.reset(options={"state": [100, 100, 300, 300, 0, 0, 0], "goal_state": None})
+    assert info["state"].tolist() == [100, 100, 300, 300, 0, 0, 0]

@@ -21,7 +21,8 @@ SOURCE = """
             super().__init__()
             self.gain = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.bfloat16))
             self.frameskip, self.action_dim, self.latent_shape, self.view = 1, 2, (4,), View(8)
-        encode = step = distance = normalise_actions = denormalise_actions = None
+        def encode(self, observation): ...
+        step = distance = normalise_actions = denormalise_actions = encode
 
     def linear(device):
         return LinearModel(torch.eye(4, device=device), torch.zeros(4, 2, device=device))
@@ -37,11 +38,35 @@ SOURCE = """
         made.gain.data += 1
         return made
 
+    class Mute(BaseException):
+        def __str__(self):
+            raise RuntimeError
+
+    class Hiding(LinearModel):
+        @property
+        def latent_shape(self):
+            raise Mute
+
+        @latent_shape.setter
+        def latent_shape(self, shape): ...
+
     def failing(device):
         raise RuntimeError("first line\\nsecond line")
 
     def leaving(device):
         raise SystemExit
+
+    def cancelled(device):
+        raise GeneratorExit("enough")
+
+    def stopping(device):
+        raise StopIteration
+
+    def mute(device):
+        raise Mute
+
+    def hiding(device):
+        return Hiding(torch.eye(4), torch.zeros(4, 2))
 
     def nothing(device):
         pass
@@ -49,15 +74,35 @@ SOURCE = """
     def half(device):
         return object()
 
-    def standing(device):
+    def unstepping(device):
         model = linear(device)
-        model.frameskip = 0
+        model.step = 3
         return model
 
-    def blind(device):
-        model = linear(device)
-        model.view = 64
-        return model
+    def having(**parts):
+        def make(device):
+            model = linear(device)
+            vars(model).update(parts)
+            return model
+        return make
+
+    standing, backwards = having(frameskip=0), having(frameskip=-2)
+    true, fractional, spelt = having(frameskip=True), having(frameskip=2.0), having(frameskip="2")
+    odd, idle = having(frameskip=2, action_dim=3), having(action_dim=0)
+    flat, empty, listed = having(latent_shape=4), having(latent_shape=()), having(latent_shape=[4])
+    thin = having(latent_shape=(4, 0))
+    blind, dot, styled = having(view=64), having(view=View(0)), having(view=View(8, None))
+    drawn = having(prior=object())
+
+    def naming(*fields):
+        return lambda device: LoadedModel(linear(device), *fields)
+
+    nameless, numbered, broken = naming("", "1"), naming(3, "1"), naming("a\\nb", "1")
+    hashless, unhashed, card = naming("a", ""), naming("a", None), naming("a", "1", [])
+    prior = naming("a", "1", {}, 3)
+
+    def hollow(device):
+        return LoadedModel(None, "a", "1" * 64)
 
     constant = 3
 """
@@ -98,12 +143,38 @@ def test_a_loaded_model_keeps_the_name_and_hash_that_its_factory_gave(file):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("failing", "raised RuntimeError: first line"),
-        ("leaving", "raised SystemExit: no message"),
-        ("nothing", "returned NoneType, which lacks frameskip"),
-        ("half", "returned object, which lacks frameskip"),
+        ("failing", "RuntimeError: first line"),
+        ("leaving", "SystemExit: no message"),
+        ("cancelled", "GeneratorExit: enough"),
+        ("stopping", "StopIteration"),
+        ("mute", "Mute"),
+        ("hiding", "Mute"),
+        ("nothing", "NoneType, which lacks frameskip"),
+        ("half", "object, which lacks frameskip"),
+        ("hollow", "NoneType, which lacks frameskip"),
+        ("unstepping", "lacks step of"),
         ("standing", "frameskip is 0"),
+        ("backwards", "frameskip is -2"),
+        ("true", "frameskip is True"),
+        ("fractional", r"frameskip is 2\.0"),
+        ("spelt", "frameskip is '2'"),
+        ("odd", "action_dim is 3"),
+        ("idle", "action_dim is 0"),
+        ("flat", "latent_shape is 4"),
+        ("empty", r"latent_shape is \(\)"),
+        ("listed", r"latent_shape is \[4\]"),
+        ("thin", r"latent_shape is \(4, 0\)"),
         ("blind", "view is 64"),
+        ("dot", "view is View"),
+        ("styled", "view is View"),
+        ("drawn", "Error: .*draws"),
+        ("nameless", "name ''"),
+        ("numbered", "name 3"),
+        ("broken", "name 'a"),
+        ("hashless", "sha256 ''"),
+        ("unhashed", "sha256 None"),
+        ("card", r"card \[\]"),
+        ("prior", "prior_sha256 3"),
         ("constant", "is int, not a function"),
         ("absent", "does not define 'absent'"),
     ],
@@ -118,6 +189,25 @@ def test_an_installed_plugin_is_listed_and_loaded_by_name(file, monkeypatch):
     monkeypatch.setitem(PLUGIN_MODELS._lazy, "theirs", "my_models.py:linear")
     assert load_model("theirs").name == "theirs"
     assert [s.kind for s in list_models() if s.name == "theirs"] == ["plugin"]
+
+
+def test_a_plugin_that_does_not_import_is_named_and_the_others_are_listed(
+    file, monkeypatch, cli, refused
+):
+    file.with_name("halting.py").write_text("raise SystemExit('no GPU')")
+    monkeypatch.setitem(PLUGIN_MODELS._lazy, "theirs", "my_models:linear")
+    monkeypatch.setitem(PLUGIN_MODELS._lazy, "halted", "halting:linear")
+    code, out, err = cli("models")
+    assert code == 0
+    assert {"theirs", "pusht-compact"} <= set(out.split())
+    assert "halted" not in out
+    assert err.startswith("grasp-bench: halted: ")
+    assert "no GPU" in err
+    assert err.count("\n") == 1
+    assert "no GPU" in refused("run", "--planner", "cem", "--horizon", 20, "--model", "halted")
+    assert "frameskip" in refused(
+        "run", "--planner", "cem", "--horizon", 20, "--model", "my_models.py:standing"
+    )
 
 
 def test_a_plugin_has_no_card_to_update(file):

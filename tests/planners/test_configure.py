@@ -139,3 +139,25 @@ def test_a_plugin_that_is_no_dataclass_is_refused(monkeypatch):
     offer(monkeypatch, "offer")
     with pytest.raises(UserError, match="'patient'"):
         make_planner("patient", {})
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ("no_such_module:Patient", "ModuleNotFoundError"),
+        (f"{__name__}:", "patient"),
+        ("not a reference", "patient"),
+        ("this:Patient", "AttributeError"),
+    ],
+)
+def test_any_registry_says_why_an_installed_package_does_not_load(
+    monkeypatch, target, named, capsys
+):
+    broken = EntryPoint("patient", target, "some.group")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    things = registry.Registry("thing", "some.group")
+    assert things.names() == ["patient"]
+    with pytest.raises(UserError, match=r"thing 'patient'.*does not load") as error:
+        things.get("patient")
+    assert named in str(error.value)
+    assert capsys.readouterr().out == ""  # `this` prints a poem

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.core.plugins import file_sha256, is_spec, load_object
+from grasp_bench.core.plugins import SHOWN, file_sha256, is_spec, load_object
 from grasp_bench.planners import GD, make_planner, planner_spec
 
 SOURCE = """
@@ -128,3 +128,111 @@ def test_a_file_that_does_not_load_is_one_sentence(file, line, named):
     assert named in refused("broken.py:Mine")  # nothing half loaded is left behind
     with pytest.raises(UserError, match="broken"):
         load_object("planner", "broken:Mine")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("class Quit(BaseException): pass\nraise Quit('enough')", "Quit: enough"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("import os; raise SystemExit(os.EX_OK)", "SystemExit: 0"),
+        ("def again(): again()\nagain()", "RecursionError"),
+        ("raise ValueError('\\n\\n  below\\x1b[2J')", "ValueError: below\\x1b[2J"),
+        ("raise RuntimeError('x' * 10**7)", "RuntimeError: xxx"),
+        ("class E(Exception):\n def __str__(self): return 1 / 0\nraise E", "E: no message"),
+        ("def __getattr__(name): raise OSError(f'no {name}')", "OSError: no Mine"),
+    ],
+)
+def test_whatever_a_module_raises_is_one_short_sentence(file, line, named):
+    (file.parent / "broken.py").write_text(line)
+    sentence = refused("broken.py:Mine")
+    assert named in sentence
+    assert sentence.isprintable()
+    assert len(sentence) < 500
+
+
+def test_ctrl_c_while_a_module_loads_stays_ctrl_c(file):
+    (file.parent / "broken.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load_object("planner", "broken.py:Mine")
+
+
+def test_what_a_module_prints_keeps_off_stdout_and_is_cut(file, capfd):
+    noise = "import sys\nprint('begin' + 'x' * 10**7)\nsys.stderr.write('y' * 10**7)\n"
+    file.write_text(noise + file.read_text())
+    make_planner(f"{file}:Mine")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("begin")
+    assert len(err) == SHOWN
+
+
+PLAN = "    def plan(self, problem, noise): yield from ()\n"
+HEAD = """
+import dataclasses, math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+class Raising(type):
+    def __getattribute__(cls, name):
+        raise LookupError(f"not {name}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("name: ClassVar[str] = 7", "name"),
+        ("name: ClassVar[str] = 'n' * 10**6", "characters"),
+        ("name: ClassVar[str] = 'two\\nlines'", "characters"),
+        ("name: ClassVar[str] = 'bell\\a'", "characters"),
+        ("name: ClassVar[str] = 'half \\udc80'", "characters"),
+        ("reference: ClassVar[str] = 'mine'", "mine"),
+        ("reference: ClassVar[Any] = None", "reference"),
+        ("gain: float = math.nan", "gain"),
+        ("gain: float = -math.inf", "gain"),
+        ("gain: Any = field(default_factory=list)", "gain"),
+        ("gain: Any = field(default_factory=lambda: open('/nowhere'))", "FileNotFoundError"),
+        ("gain: Any = 1j", "gain"),
+        ("gain: bytes = b'1'", "gain"),
+        ("note: str = '\\udfff'", "note"),
+        ("note: str = 'n' * 10**6", "characters"),
+        ("gain: 'Unknown' = 1.0", "Unknown"),
+        ("def __post_init__(self): raise SystemExit('no')", "SystemExit: no"),
+        ("def __eq__(self, other): raise ArithmeticError('no')", "ArithmeticError: no"),
+        ("def __eq__(self, other): return False", "come back"),
+        ("plan: ClassVar[int] = 3", "plan"),
+    ],
+)
+def test_a_class_that_is_no_planner_is_one_short_sentence(file, body, named):
+    own = ["name", "reference"]
+    given = "".join(f"    {n}: ClassVar[str] = 'none'\n" for n in own if not body.startswith(n))
+    plan = "" if body.startswith("plan") else PLAN
+    equal = "(eq=False)" if "__eq__" in body else "(frozen=True)"
+    (file.parent / "odd.py").write_text(
+        f"{HEAD}\n@dataclass{equal}\nclass Odd:\n{given}    {body}\n{plan}"
+    )
+    sentence = refused("odd.py:Odd")
+    assert named in sentence
+    assert len(sentence) < 500
+
+
+@pytest.mark.parametrize(
+    ("definition", "named"),
+    [
+        ("Odd = 5", "dataclass"),
+        ("Odd = None", "dataclass"),
+        ("def Odd(): return 1", "dataclass"),
+        ("class Odd(metaclass=Raising): pass", "LookupError"),
+        ("Odd = dataclasses.make_dataclass('Odd', [('x', int)])", "name"),
+    ],
+)
+def test_an_object_that_is_no_planner_class_is_refused(file, definition, named):
+    (file.parent / "odd.py").write_text(f"{HEAD}\n{definition}\n")
+    assert named in refused("odd.py:Odd")
+
+
+def test_a_class_that_was_typed_in_has_no_hash(monkeypatch):
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    made = {"__name__": "__main__"}
+    exec("class Mine: pass", made)
+    assert file_sha256(made["Mine"]) is None

@@ -1,4 +1,5 @@
 import io
+import traceback
 
 import pytest
 from rich.console import Console
@@ -40,6 +41,26 @@ def test_errors_are_kept_apart(shown, make_row):
     (line,) = lines()
     assert line.startswith("pusht-h40-0000")
     assert line.endswith("ValueError: bad")
+
+
+def test_a_group_of_exceptions_is_named_by_its_own_line(make_row):
+    try:
+        raise ExceptionGroup("many", [ValueError("one"), KeyError("two")])
+    except ExceptionGroup:
+        row = make_row(status="error", error=traceback.format_exc())
+    assert trial_line(row).endswith("error: ExceptionGroup: many (2 sub-exceptions)")
+    assert trial_line(row | {"error": None}).endswith("error: no message")
+
+
+def test_a_trial_that_raised_or_has_no_plan_lowers_the_rate(shown, timer, make_row):
+    progress, lines = shown()
+    with progress:
+        progress.add([make_row(success=True) for _ in range(5)])
+        progress.add([make_row(status="error", success=None, candidates=None)] * 3)
+        timer.seconds += SECONDS_BETWEEN_LINES
+        progress.add([make_row(candidates=0)] * 2)
+    assert "grasp 50.0% (3 raised, 2 no plan)" in lines()[-1]
+    assert progress.done == 7
 
 
 @pytest.mark.parametrize(

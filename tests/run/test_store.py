@@ -117,7 +117,7 @@ def test_a_truncated_file_is_refused(tmp_path, make_row, keep):
     ("changed", "named"),
     [
         ({b"grasp_bench_protocol_version": b"0"}, f"0.*{PROTOCOL_VERSION}"),
-        ({b"grasp_bench_schema_version": b"6"}, f"6.*{SCHEMA_VERSION}"),
+        ({b"grasp_bench_schema_version": b"99"}, f"99.*{SCHEMA_VERSION}"),
         ({b"grasp_bench_schema_version": b"4"}, f"4.*{SCHEMA_VERSION}"),
         ({b"grasp_bench_schema_version": None}, f"1.*{SCHEMA_VERSION}"),  # the first had none
     ],
@@ -147,6 +147,34 @@ def test_what_is_not_results_is_refused(tmp_path, make_row):
     pq.write_table(table.append_column("gap", pa.array([1.0])), tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"b\.parquet"):
         read_results(tmp_path / "b.parquet")
+
+
+def test_any_error_can_be_stored(tmp_path, make_row):
+    errors = ["ValueError: \udcff\ud800", "x" * 10**6 + "the end"]
+    rows = [
+        make_row(task_id=f"t{number}", status="error", error=error, planner_source="\udcfe.py:P")
+        for number, error in enumerate(errors)
+    ]
+    write_rows(tmp_path / "a.parquet", rows)
+    trials = read_results(tmp_path / "a.parquet")
+    assert trials["error"][0] == "ValueError: \\udcff\\ud800"
+    assert trials["planner_source"][0] == "\\udcfe.py:P"
+    assert len(trials["error"][1]) <= 100_000
+    assert trials["error"][1].endswith("the end")
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, make_row):
+    with pytest.raises(UserError, match="'cpu'"):
+        write_rows(tmp_path / "a.parquet", [make_row(cpu="x" * 2000)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_a_trial_with_two_outcomes_is_refused(tmp_path, make_row):
+    (tmp_path / "parts").mkdir()
+    write_rows(tmp_path / "trials.parquet", [make_row()])
+    write_rows(tmp_path / "parts" / "b.parquet", [make_row(iterations=7)])
+    with pytest.raises(UserError, match=r"grasp-pusht-h40-0000.*different iterations"):
+        read_results(tmp_path)
 
 
 def task_ids(folder):
@@ -192,7 +220,7 @@ def test_a_finished_trial_replaces_its_error(tmp_path, make_row, settings):
     with open_run_folder(tmp_path, settings()) as folder:
         folder.add([make_row(status="error", error="ValueError")])
         folder.compact()
-        folder.add([make_row(success=True)])
+        folder.add([make_row(success=True, time_to_success=1.0)])
         trials = read_results(tmp_path)
     assert trials["status"].tolist() == ["ok"]
 

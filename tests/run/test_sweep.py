@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from grasp_bench.core.errors import UserError
+from grasp_bench.core.system import torch_threads
 from grasp_bench.models import load_model
 from grasp_bench.planners import PLANNERS, planner_spec
 from grasp_bench.run import worker
@@ -23,7 +24,6 @@ from grasp_bench.run.store import read_results
 from grasp_bench.run.sweep import Sweep, run_sweep
 from grasp_bench.run.worker import Assignment, run_unit
 from grasp_bench.tasks import load_tasks
-from grasp_bench.trial.replay import torch_threads
 
 # They differ from run to run even on the iteration clock.
 CLOCK_COLUMNS = [

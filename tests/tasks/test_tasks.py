@@ -1,6 +1,8 @@
 """Frozen task sets, and task files of a user's own."""
 
 import hashlib
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +158,71 @@ def test_a_file_of_other_columns_or_without_its_environment_is_refused(own_tasks
         path = tmp_path / f"{name}.parquet"
         pq.write_table(other, path)
         assert str(path) in refused(path)
+
+
+def column(table, name, values, kind=None):
+    """Replaces a column."""
+    place = table.column_names.index(name)
+    return table.set_column(place, name, pa.array(values, kind or table.schema.field(name).type))
+
+
+def edited(table, name, value, row=1):
+    """Replaces one value of a column."""
+    values = table[name].to_pylist()
+    values[row] = value(values[row])
+    return column(table, name, values)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda t: column(t, "id", range(6), pa.int64()), "id.*int64"),
+        (lambda t: column(t, "horizon", [20.0] * 6, pa.float64()), "horizon.*double"),
+        (lambda t: column(t, "horizon", [[20]] * 6, pa.list_(pa.int32())), "horizon.*list"),
+        (lambda t: column(t, "goal_state", ["a"] * 6, pa.string()), "goal_state.*string"),
+        (lambda t: column(t, "goal_state", [[0.0] * 6] * 6, pa.list_(pa.float64(), 6)), "goal.*6"),
+        (lambda t: column(t, "demo_actions", [[1]] * 6, pa.list_(pa.int8())), "demo_actions"),
+        (lambda t: edited(t, "id", lambda _: None), "nulls.*id"),
+        (lambda t: edited(t, "horizon", lambda _: None), "nulls.*horizon"),
+        (lambda t: edited(t, "start_state", lambda _: None), "nulls.*start_state"),
+        (lambda t: edited(t, "start_state", lambda x: [None, *x[1:]]), "nulls.*start_state"),
+        (lambda t: edited(t, "goal_state", lambda x: [*x[1:], math.nan]), "goal_state.*finite"),
+        (lambda t: edited(t, "demo_actions", lambda x: [-math.inf, *x[1:]]), "demo.*finite"),
+        (lambda t: edited(t, "demo_actions", lambda x: x[:-2]), "demo_actions"),
+        (lambda t: edited(t, "demo_actions", lambda _: []), "demo_actions"),
+        (lambda t: edited(t, "horizon", lambda _: 0), "horizon"),
+        (lambda t: edited(t, "horizon", lambda _: -20), "horizon"),
+        (lambda t: edited(t, "horizon", lambda _: 2**31 - 1), "demo_actions"),
+        (lambda t: edited(t, "id", lambda _: t["id"][5].as_py()), "same id"),
+        (lambda t: edited(t, "id", lambda _: "two\nlines"), "printed"),
+        (lambda t: edited(t, "id", lambda _: ""), "printed"),
+        (lambda t: edited(t, "id", lambda x: x * 100), "200 characters"),
+        (lambda t: environment_named(t, b"push\xfft"), "environment"),
+        (lambda t: environment_named(t, b"a\nb"), "environment"),
+        (lambda t: environment_named(t, b"p" * 10**6), "ppp"),
+        (lambda t: environment_named(t, b"os:path"), "lacks.*state_dim"),
+        (lambda t: pa.concat_tables([t.slice(0, 1)] * 3), "same id"),
+    ],
+)
+def test_a_value_that_no_task_has_is_refused_by_its_column(own_tasks, tmp_path, change, named):
+    path = tmp_path / "changed.parquet"
+    pq.write_table(change(pq.read_table(own_tasks[0])), path)
+    sentence = refused(path)
+    assert re.search(named, sentence), sentence
+    assert len(sentence) < 1000
+
+
+def environment_named(table, name):
+    return table.replace_schema_metadata({b"grasp_bench_environment": name})
+
+
+def test_a_small_file_of_many_values_is_refused_before_it_is_read(own_tasks, tmp_path):
+    table = pq.read_table(own_tasks[0])
+    actions = pa.array([[0.0] * 3_000_000] * 6, pa.list_(pa.float32()))
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(table.set_column(4, "demo_actions", actions), path)
+    assert path.stat().st_size < 100_000
+    assert "more than" in refused(path)
 
 
 @pytest.mark.slow

@@ -32,11 +32,11 @@ class Steady:
         return self._candidates(problem)
 
     def _candidates(self, problem):
-        actions = torch.zeros(problem.batch, problem.steps, problem.model.action_dim)
+        actions = problem.start.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
         for number in range(1, self.ends_after + 1):
             self.timer.seconds += self.seconds
-            problem.model.step(problem.start, actions[:, 0].double())
-            yield Candidate(actions, torch.zeros(problem.batch), 10 * number)
+            problem.model.step(problem.start, actions[:, 0])
+            yield Candidate(actions, problem.start.new_zeros(problem.batch), 10 * number)
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ def test_a_planner_is_shown_the_problem_with_a_counting_model(run, timer, meter,
     run(planner, budget=4.0)
     (shown,) = planner.problems
     assert shown.model is meter.model
-    assert shown.start is problem.start
+    assert torch.equal(shown.start, problem.start)
+    assert shown.start is not problem.start
     assert meter.usage.model_evals_forward == 4  # of each problem
     assert meter.usage.model_evals_backward == 0

@@ -185,7 +185,7 @@ BROKEN = [
     (Ambient, "determinism", ""),
     (Nosy, "side effects", "`noise`"),
     (Greedy, "side effects", "problem"),
-    (Rewriting, "side effects", "plans"),
+    (Rewriting, "side effects", "has shown"),
     (LongSighted, "one step", "IndexError"),
     (Flat, "latent shape", "ValueError"),
     (Idle, "known optimum", f"{SEARCHED} plans"),

@@ -98,6 +98,72 @@ def test_what_is_no_settings_file_is_refused_in_a_sentence(tmp_path, text):
         read_settings(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "named"),
+    [
+        (("model",), None, "model"),
+        (("model_sha256",), 5, "model_sha256"),
+        (("made",), [], "made"),
+        (("planners",), [], "planners"),
+        (("planners", "gd"), [], "gd"),
+        (("planners", "gd", "10"), None, "10"),
+        (("planners", "gd", "ten"), {}, "ten"),
+        (("planners", "gd", "-10"), {}, "-10"),
+        (("planners", "gd", "10", "settings"), "lr=1", "settings"),
+        (("planners", "gd", "10", "settings", "lr"), [0.1], "lr"),
+        (("planners", "gd", "10", "settings", "lr"), float("nan"), "lr"),
+        (("planners", "gd", "10", "settings", "optimiser"), "ad\nam", "printable"),
+        (("planners", "gd", "10", "settings", "sgd" * 100), 1, "printable"),
+        (("planners", "gd", "10", "success"), 1.5, "success"),
+        (("planners", "gd", "10", "default_success"), float("nan"), "default_success"),
+        (("planners", "gd", "10", "par2"), "2.0", "par2"),
+        (("planners", "gd", "10", "par2"), 10**400, "par2"),
+        (("planners", "gd", "10", "seed"), 3, "seed"),
+        (("tuning",), 3, "tuning"),
+        (("tuning", "settings"), True, "settings"),
+        (("tuning", "tasks"), 0, "tasks"),
+        (("tuning", "workers"), 10**9, "workers"),
+        (("tuning", "budget"), float("inf"), "budget"),
+        (("tuning", "budget"), -1.0, "budget"),
+        (("tuning", "clock"), ["wall"], "clock"),
+        (("tuning", "clock"), "sundial", "clock"),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_range_is_named(content, tmp_path, keys, value, named):
+    path = tmp_path / "a.json"
+    write_settings(path, content)
+    changed = json.loads(path.read_text())
+    inner = changed
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=named) as error:
+        read_settings(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 10_000, b"\xff\xfe{}", b'{"settings_version": 1' + b" " * 2**23 + b"}"]
+)
+def test_settings_of_any_bytes_are_refused(tmp_path, data):
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.json"):
+        read_settings(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"sample": 8}, "sample"), ({"samples": "many"}, "many"), ({"samples": None}, "samples")],
+)
+def test_settings_that_a_planner_does_not_have_are_refused_when_used(
+    tuned_model, refused, settings, named
+):
+    tuned_model[1](planners={"cem": {20: cell(**settings)}})
+    given = ("run", "--planner", "cem", "--horizon", 20, "--model", tuned_model[0])
+    assert named in refused(*given)
+
+
 def test_tuned_settings_are_used_and_the_label_says_what_is_not_theirs(run, tmp_path):
     text = run(planners="cem,zero", horizons="10,20")
     assert "the best of 10 settings on 16 tuning tasks" in " ".join(text.split())
@@ -158,7 +224,7 @@ def trials(results):
 
     def at(horizon):
         hyperparameters = {
-            "hyperparameters": json.dumps({"samples": horizon}),
+            "hyperparameters": json.dumps({"samples": horizon, "lr": 2.0}),
             "hyperparameters_sha256": str(horizon) * 32,
         }
         solved, name = {"cem": range(3), "gd[lr=2.0]": range(2)}, f"{horizon}.parquet"

@@ -10,7 +10,7 @@ from grasp_bench.analysis.result_figures.model_evals import draw_model_evals
 from grasp_bench.analysis.result_figures.solved import draw_solved
 from grasp_bench.analysis.result_figures.success import draw_success
 
-FIGURE_COLUMNS = (*TABLE_COLUMNS, "planner_time", "model_evals_forward", "model_evals_backward")
+FIGURE_COLUMNS = (*TABLE_COLUMNS, "model_evals_forward", "model_evals_backward")
 RESULT_FIGURES: dict[str, Callable[[ResultTable, pd.DataFrame], Drawing]] = {
     "success": draw_success,
     "solved": draw_solved,

@@ -20,6 +20,7 @@ from grasp_bench.analysis.aggregate import DISPLAY_NAMES, ResultTable
 from grasp_bench.analysis.published import PAPER
 from grasp_bench.analysis.stats import Interval
 from grasp_bench.core.errors import UserError
+from grasp_bench.run.failures import judged, not_run_notes
 
 # Okabe and Ito's colours are distinct without colour vision, the markers also without colour.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000", "#CC79A7", "#56B4E9")
@@ -61,30 +62,25 @@ def style(place: int) -> Style:
     return Style(COLOURS[(place + turn) % len(COLOURS)], MARKERS[place % len(MARKERS)])
 
 
-def styles(table: ResultTable, trials: pd.DataFrame) -> dict[str, Style]:
+def styles(table: ResultTable) -> dict[str, Style]:
     """Returns the styles, by label, of the planners to show in colour; the others are grey.
 
     A paper's planner has the same style in all figures. With more planners than a reader tells
     apart, the coloured ones are the paper's, and of the others the one that solves most with a
     learned prior and the one that solves most without.
     """
-    planners, learned = table.contenders, with_prior(trials)
+    planners = table.contenders
     # The title of a planner's only or plain configuration is its name.
     places = {DISPLAY_NAMES[name]: place for place, name in enumerate(PAPER.cells)}
     others = [column for column in planners if column.title not in places]
     if len(planners) > MOST_COLOURED:
         rates = {c.label: [cell.rate for cell in table.cells_of(c.label).values()] for c in others}
         others.sort(key=lambda column: sum(rates[column.label]) / len(rates[column.label]))
-        best = {column.label in learned: column for column in others}
+        best = {column.learned: column for column in others}
         others = list(best.values())
-    others.sort(key=lambda column: column.label not in learned)
+    others.sort(key=lambda column: not column.learned)
     places |= {column.title: place for place, column in enumerate(others, len(places))}
     return {c.label: style(places[c.title]) for c in planners if c.title in places}
-
-
-def with_prior(trials: pd.DataFrame) -> set[str]:
-    """Returns the labels of the planners that use a learned action prior."""
-    return set(trials["planner_label"][trials["prior_sha256"].notna()].unique())
 
 
 def over_horizon(figure: Figure, table: ResultTable, titles: Sequence[str]) -> list[Axes]:
@@ -166,11 +162,10 @@ def label_ends(axes: Axes, ends: Sequence[LineEnd], gap: float = 0.055, size: fl
 
 
 def by_cell(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[int, str], pd.DataFrame]:
-    """Returns some columns of the finished trials by horizon and planner label."""
+    """Returns some columns of the judged trials by horizon and planner label."""
     cell = ["horizon", "planner_label"]
     # Selecting rows copies every column there is, so that few columns come first.
-    finished = trials[[*cell, "status", *columns]]
-    groups = finished[finished["status"] == "ok"].groupby(cell, observed=True)
+    groups = judged(trials)[[*cell, *columns]].groupby(cell, observed=True)
     return {(int(str(horizon)), str(label)): own for (horizon, label), own in groups}
 
 
@@ -179,15 +174,17 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def provenance(trials: pd.DataFrame) -> str:
-    """Says in a sentence what made the trials of a figure."""
+def provenance(table: ResultTable, trials: pd.DataFrame) -> str:
+    """Says in sentences what made the trials of a figure, and which executed no plan."""
     one = trials.iloc[0]
+    titles = {column.label: column.title for column in table.columns}
     unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
     return (
         f"{len(trials)} trials; world model {one['model']} ({one['model_sha256'][:12]}), "
         f"{one['tasks']} tasks, budget {one['budget']:g} {unit}, batch {one['batch']}, "
-        f"seed {one['master_seed']}, protocol version {one['protocol_version']}."
-    )
+        f"seed {one['master_seed']}, protocol version {one['protocol_version']}. "
+        + " ".join(not_run_notes(trials, titles))
+    ).strip()
 
 
 def figure_files(path: Path) -> list[Path]:
@@ -209,6 +206,7 @@ def write_drawing(drawing: Drawing, path: Path, made_by: str) -> list[Path]:
     files = figure_files(path)
     figure = drawing.figure
     words = f"{drawing.title}. {drawing.caption} Made by: {made_by}"
+    words = words.encode(errors="replace").decode()  # a file's name may be no text
     line = int(figure.get_figwidth() * _CAPTION_CHARACTERS_PER_INCH)
     figure.supxlabel(
         textwrap.fill(words, line), fontsize=7, x=0.01, horizontalalignment="left", color="#5f6368"

@@ -64,11 +64,11 @@ def draw_model_evals(table: ResultTable, trials: pd.DataFrame) -> Drawing:
             horizon: found
             for (horizon, label), own in cells.items()
             if label == column.label
-            and (found := work_per_success(own[f"model_evals_{way}"], own["success"]))
+            and (found := work_per_success(_work(own[f"model_evals_{way}"]), own["success"]))
         }
     if any(any(own.values()) for own in work.values()):
         panels[0].set_yscale("log")
-    looks = styles(table, trials)
+    looks = styles(table)
     ends = [
         draw_over_horizon(axes, table, looks, work[way])
         for way, axes in zip(DIRECTIONS, panels, strict=True)
@@ -81,10 +81,16 @@ def draw_model_evals(table: ResultTable, trials: pd.DataFrame) -> Drawing:
         title="Model evaluations per success",
         caption="Transitions that the world model evaluated forward (left) and backward (right) "
         "in all trials, failures included, divided by the successes, with 95% intervals (delta "
-        "method). Missing where nothing succeeded or no gradient was taken. " + provenance(trials),
+        "method). Missing where nothing succeeded or no gradient was taken. "
+        + provenance(table, trials),
         alt=f"Line chart of model evaluations per success. {_in_words(table, work)}.",
         figure=figure,
     )
+
+
+def _work(evaluations: pd.Series) -> pd.Series:
+    """Gives a trial that raised the most of its planner's: its own work is not known."""
+    return evaluations.fillna(0 if evaluations.isna().all() else evaluations.max())
 
 
 def _in_words(table: ResultTable, work: dict[str, Work]) -> str:

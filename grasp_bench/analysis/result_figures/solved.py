@@ -32,18 +32,19 @@ Times = tuple[NDArray[np.float64], NDArray[np.bool_]]
 def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     """Draws the Kaplan-Meier estimate of the share solved by a planner time, a panel a horizon.
 
-    Failures are censored when they ended. Time is logarithmic. Below each panel stands how
-    many trials of a coloured planner were still running just before its ticks.
+    Failures are censored at the budget, so that giving up early gains nothing. Time is
+    logarithmic. Below each panel stands how many trials of a coloured planner were not yet
+    solved just before its ticks.
     """
     columns = min(PANELS_A_ROW, len(table.rows))
     lines = math.ceil(len(table.rows) / columns)
-    looks, titles = styles(table, trials), {c.label: c.title for c in table.contenders}
+    looks, titles = styles(table), {c.label: c.title for c in table.contenders}
     coloured = [(titles[label], label, look.colour) for label, look in looks.items()]
     unit = "planner seconds" if table.unit == "s" else "candidate plans"
     figure = new_figure(max(4.5, 3.6 * columns), lines * (2.3 + 0.16 * len(looks)))
     panels = figure.subfigures(lines, columns, squeeze=False).ravel()
     first, budget = (float(trials[name].iloc[0]) for name in ("check_first", "budget"))
-    cells = by_cell(trials, ["success", "time_to_success", "planner_time"])
+    cells = by_cell(trials, ["success", "time_to_success"])
     times = {cell: times_of(own, budget) for cell, own in cells.items()}
     for place, (row, panel) in enumerate(zip(table.rows, panels, strict=False)):
         own = {
@@ -60,8 +61,8 @@ def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     return Drawing(
         title=f"Tasks solved over {unit}",
         caption=f"Kaplan-Meier estimate of the share of tasks solved within so many {unit} "
-        "(logarithmic), failures censored when they ended; below, the trials not yet solved or "
-        f"ended.{grey} {provenance(trials)}",
+        "(logarithmic), failures censored at the budget; below, the trials not yet solved."
+        f"{grey} {provenance(table, trials)}",
         alt=f"Step curves of the share of tasks solved over {unit}, one panel per horizon. "
         + _in_words(titles, times, table.rows[-1].horizon, budget),
         figure=figure,
@@ -70,8 +71,7 @@ def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
 
 def times_of(trials: pd.DataFrame, budget: float) -> Times:
     """Returns when each trial was solved or censored, and whether it was solved: [N] and [N]."""
-    ended = trials["planner_time"].clip(upper=budget)
-    times = trials["time_to_success"].fillna(ended).to_numpy(dtype=np.float64)
+    times = trials["time_to_success"].fillna(budget).to_numpy(dtype=np.float64)
     return times, trials["success"].to_numpy(dtype=bool)
 
 

@@ -17,14 +17,13 @@ from grasp_bench.analysis.result_figures.drawing import (
     over_horizon,
     provenance,
     styles,
-    with_prior,
 )
 from grasp_bench.analysis.stats import Interval
 
 
 def draw_success(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     """Draws success rates over horizon in two panels of one scale: the paper's, then ours."""
-    planners, looks = table.contenders, styles(table, trials)
+    planners, looks = table.contenders, styles(table)
     published = [column for column in planners if PAPER in column.published]
     figure = new_figure(8.5 if published else 5.0, 3.8)
     ours = f"these results, {trials['model'].iloc[0]}"
@@ -48,17 +47,16 @@ def draw_success(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     return Drawing(
         title="Success over horizon",
         caption="Share of tasks whose plan reached the goal within the horizon, with 95% Wilson "
-        f"intervals.{paper if published else ''}{grey}{_learned(planners, trials)} "
-        f"{provenance(trials)}",
+        f"intervals.{paper if published else ''}{grey}{_learned(planners)} "
+        f"{provenance(table, trials)}",
         alt=_in_words(table),
         figure=figure,
     )
 
 
-def _learned(planners: list[TableColumn], trials: pd.DataFrame) -> str:
+def _learned(planners: list[TableColumn]) -> str:
     """Names the planners that use a learned prior, which the others do not have."""
-    labels = with_prior(trials)
-    titles = ", ".join(column.title for column in planners if column.label in labels)
+    titles = ", ".join(column.title for column in planners if column.learned)
     return f" With an action prior learned from demonstrations: {titles}." if titles else ""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.models.patch_encoder import DinoEncoder, transformers
+from grasp_bench.models.patch_encoder import DinoConfig, DinoEncoder, transformers
 
 
-def read_dino_config(source: str) -> dict[str, Any]:
+def read_dino_config(source: str) -> DinoConfig:
     """Reads the architecture of the DINOv2 at `source`, a name on the hub or a folder.
 
     Raises:
@@ -20,10 +20,8 @@ def read_dino_config(source: str) -> dict[str, Any]:
         raise UserError(f"no DINOv2 at '{source}': {str(error).splitlines()[0]}") from error
     if config.model_type != "dinov2":
         raise UserError(f"'{source}' holds a {config.model_type}, not a DINOv2")
-    return dict(config.to_diff_dict()) | {
-        name: getattr(config, name)
-        for name in ("hidden_size", "patch_size", "image_size", "num_hidden_layers")
-    }
+    sizes = ("hidden_size", "patch_size", "image_size", "num_hidden_layers")
+    return cast(DinoConfig, config.to_diff_dict() | {name: getattr(config, name) for name in sizes})
 
 
 def load_dino_weights(encoder: DinoEncoder, source: str) -> None:
