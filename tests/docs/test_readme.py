@@ -114,6 +114,7 @@ def test_the_models_environments_and_tasks_of_the_docs_run(environment, tmp_path
     assert set(trials["model_source"]) == {"my_model.py:make_model"}
 
 
+@pytest.mark.slow
 def test_cem_solves_the_tasks_of_the_environment_page(tmp_path):
     model = written_out("docs/your-model.md", "my_model.py").replace(" / 100", "")
     (tmp_path / "my_model.py").write_text(model)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from grasp_bench.cli.app import main
 from grasp_bench.diagnostics.report_settings import ProbeSettings
@@ -22,14 +23,19 @@ def grasp_bench() -> Callable[..., int | str | None]:
 
 
 @pytest.fixture(scope="package")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of a shard of 50 demonstrations of each split, `train` and `held-out`."""
-    folder = tmp_path_factory.mktemp("data")
+def datasets(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+    """A folder of a shard of 50 demonstrations of each split, `train` and `held-out`.
+
+    The test processes share it: the first collects, and the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "training-data"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("grasp_bench.tasks.demonstrations.SHARD_EPISODES", 50)
-        for split in ("train", "held-out"):
-            arguments = ["--split", split, "--out", str(folder / split), "--episodes", "40"]
-            assert _run("data", "collect", *arguments) == 0
+        with FileLock(f"{folder}.lock"):
+            for split in ("train", "held-out"):
+                arguments = ["--split", split, "--out", str(folder / split), "--episodes", "40"]
+                assert _run("data", "collect", *arguments) == 0
         yield folder
 
 

@@ -114,6 +114,7 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
 
 
+@pytest.mark.slow
 def test_patch_and_pose_smoke_runs_end_below_the_copy_floor_and_load(datasets, tmp_path):
     path = tmp_path / "patch.safetensors"
     recipe = short(get_recipe("patch-smoke"), dynamics=150)
