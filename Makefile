@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
-	@echo "make test             environment, lint, types, tests (5 minutes, 7 with a new environment)"
+	@echo "make test             environment, lint, types, tests (5 minutes, 8 with a new environment)"
 	@echo "make test-slow        the tests that take minutes each"
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
