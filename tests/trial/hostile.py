@@ -126,6 +126,11 @@ changed("backward_iteration", "back", iteration=lambda x: 100 - x)
 changed("no_states", "virtual_states", virtual_states=lambda x: torch.zeros(1))
 
 
+@planner("beyond_numbers", "rollout")
+def _(candidate, problem):
+    return replace(candidate, actions=candidate.actions + 3e38, cost=candidate.cost * 0 - 1)
+
+
 @planner("goal_mover", "problem")
 def _(candidate, problem):
     problem.goal.zero_()
