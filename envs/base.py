@@ -20,13 +20,13 @@ class PlanOutcome:
         criteria: whether each of the environment's success criteria holds, in their order.
         distances: the environment's distances to the goal after the last step.
         reached_at: the first step at which the default criterion's region is reached, or None.
-        final_state: [S] the state after the last step.
+        states: [H + 1, S] from the start to the state after the last step.
     """
 
     criteria: Mapping[str, bool]
     distances: Mapping[str, float]
     reached_at: int | None
-    final_state: FloatArray
+    states: FloatArray
 
     @property
     def success(self) -> bool:
@@ -44,6 +44,8 @@ class Environment(Protocol):
         title: names it in prose, e.g. `Push-T`.
         state_dim: S.
         action_dim: E.
+        action_limits: the lowest and highest number of an action that is carried out as it is;
+            None if all are.
         control_hz: actions per second of simulated time.
         criteria: success criteria by name, each with its rule; the first is the default.
             Results have a column `success_NAME` for every other one.
@@ -55,6 +57,7 @@ class Environment(Protocol):
     title: str
     state_dim: int
     action_dim: int
+    action_limits: tuple[float, float] | None
     control_hz: int
     criteria: Mapping[str, str]
     distances: Mapping[str, str]

@@ -129,7 +129,7 @@ def evaluate(
         raise UserError(f"{trials} trials asked for: there are 1 to {len(task_set.tasks)} tasks")
     built, spec = resolve_one(planner, task_set.horizon, loaded, hyperparameters or {}, untuned)
     check_horizon(task_set.horizon, loaded.model.frameskip)
-    check_model(loaded, task_set)
+    check_model(loaded, task_set, chosen)
     assignment = Assignment(chosen, run_settings(loaded, task_set, chosen), workers=1)
     rows = []
     with torch_threads(chosen.threads):

@@ -32,6 +32,7 @@ class PushTEnvironment:
     title: str = "Push-T"
     state_dim: int = simulator.STATE_DIM
     action_dim: int = simulator.ACTION_DIM
+    action_limits: tuple[float, float] | None = (-1.0, 1.0)
     control_hz: int = simulator.CONTROL_HZ
     criteria: Mapping[str, str] = {
         "within": "in the goal region at some step within the horizon",
@@ -84,7 +85,7 @@ class PushTEnvironment:
                     "block_angle_error": float(angle[b]),
                 },
                 reached_at=int(inside[b].argmax()) + 1 if inside[b].any() else None,
-                final_state=final[b],
+                states=states[b],
             )
             for b in range(len(states))
         ]

@@ -32,7 +32,7 @@ from grasp_bench.run.store import check_labels, join_results
 DISPLAY_NAMES = {
     "cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP",
     "gd-adam": "GD-Adam", "icem": "iCEM", "mppi": "MPPI", "grad-cem": "Grad-CEM",
-    "latco-gn": "LatCo-GN",
+    "latco-gn": "LatCo-GN", "lbfgs": "L-BFGS", "prism": "PRISM", "leap": "LEAP",
 }  # fmt: skip
 # The columns that a table needs, for `read_results`.
 TABLE_COLUMNS = (

@@ -78,9 +78,23 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
         f"tasks: {one['tasks']} set, seed {one['master_seed']}, "
         f"protocol version {one['protocol_version']}.",
         *([] if one["protocol"] == "open-loop" else [closed_loop]),
+        *_objective_notes(one),
         f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
         f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
     ]
+
+
+def _objective_notes(one: pd.Series) -> list[str]:
+    """Names what of the problem is not the default: the goal distance, and untold limits."""
+    notes = []
+    if one["proprio_weight"] != 1.0 or one["goal_steps"] != 1:
+        notes.append(
+            f"Goal distance: proprioception weighs {one['proprio_weight']:g}, averaged over the "
+            f"last {one['goal_steps']} model step(s)."
+        )
+    if not one["action_limits"]:
+        notes.append("Planners are not told the action limits, at which the simulator clips.")
+    return notes
 
 
 def settings_notes(finished: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:

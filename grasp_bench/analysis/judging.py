@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from grasp_bench.analysis import Outcome
 from grasp_bench.core.errors import UserError
 from grasp_bench.run.failures import TIMES
+
+_IN_MODEL = "the first criterion, by the states that the model predicts and its probe reads"
+
+
+def all_criteria(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment's criteria and that of its model, by name with their rules."""
+    return {**environment, "in_model": _IN_MODEL}
 
 
 def criterion_column(name: str, default: str, outcome: Outcome) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from markupsafe import Markup
 from grasp_bench.analysis import Outcome
 from grasp_bench.analysis.aggregate import ResultTable, combine
 from grasp_bench.analysis.criteria import criteria_sheets
-from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
+from grasp_bench.analysis.failure_kinds import failure_sheets
 from grasp_bench.analysis.highlights import HIGHLIGHT_COLUMNS
 from grasp_bench.analysis.pairwise import pairwise_sheets
 from grasp_bench.analysis.provenance import PROVENANCE_COLUMNS, commands, origins
 from grasp_bench.analysis.result_figures import FIGURE_COLUMNS, RESULT_FIGURES
-from grasp_bench.analysis.result_figures.drawing import svg_bytes
+from grasp_bench.analysis.result_figures.drawing import Drawing, svg_bytes
 from grasp_bench.analysis.results_table import results_sheet
 from grasp_bench.analysis.sheet import Sheet
 from grasp_bench.analysis.times import times_sheet
@@ -33,9 +34,7 @@ from grasp_bench.run.schema import NAMES, is_distance
 from grasp_bench.run.store import read_results
 
 PAGE_COLUMNS = tuple(
-    dict.fromkeys(
-        [*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, *FAILURE_COLUMNS, "started_at"]
-    )
+    dict.fromkeys([*FIGURE_COLUMNS, *HIGHLIGHT_COLUMNS, *PROVENANCE_COLUMNS, "started_at"])
 )
 
 
@@ -137,17 +136,24 @@ def render_page(
         failures=_sheets(lambda: failure_sheets(trials)),
         figures=[
             {
-                "drawing": (drawing := draw(table, trials)),
+                "drawing": drawing,
                 "uri": data_uri(svg_bytes(drawing), "image/svg+xml"),
                 "command": shlex.join(["grasp-bench", "figure", kind, *map(str, paths)]),
             }
-            for kind, draw in RESULT_FIGURES.items()
+            for kind, drawing in _drawings(table, trials)
         ],
         clips=clips,
         commands=commands(trials),
         made_by=made_by,
         provenance=origins(trials, paths),
     )
+
+
+def _drawings(table: ResultTable, trials: pd.DataFrame) -> Iterator[tuple[str, Drawing]]:
+    """Yields the figures that these trials give, by kind."""
+    for kind, draw in RESULT_FIGURES.items():
+        with suppress(UserError):  # no final plans
+            yield kind, draw(table, trials)
 
 
 def _lead(table: ResultTable, trials: pd.DataFrame) -> str:

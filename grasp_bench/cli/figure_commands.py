@@ -34,6 +34,7 @@ Output = Annotated[
 @figure_app.command(
     "solved", help="Draw the share of tasks solved over planner time, with the number at risk."
 )
+@figure_app.command("failures", help="Draw why final plans failed, over horizon, by planner.")
 @figure_app.command("success", help="Draw success over horizon, the paper's beside.")
 def of_results(context: typer.Context, results: ResultsPaths, output: Output = None) -> None:
     """Draw the figure of results that the command is called after."""

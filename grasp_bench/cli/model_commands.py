@@ -75,14 +75,23 @@ def evaluate(
     update_card: Annotated[
         bool, typer.Option("--update-card", help="Put it into the checkpoint's card.")
     ] = False,
+    keep_probe: Annotated[
+        bool,
+        typer.Option(
+            "--store-probe",
+            help="Keep the best probe beside the checkpoint, for the criterion in_model.",
+        ),
+    ] = False,
 ) -> None:
     """Measure what a world model knows, on held-out demonstrations and without a planner."""
     chosen = _sections(sections)
+    if keep_probe and "probes" not in chosen:
+        raise UserError("--store-probe needs the section probes")
 
     import torch
     from rich.console import Console
 
-    from grasp_bench.diagnostics.model_report import evaluate_model
+    from grasp_bench.diagnostics.model_report import evaluate_model, store_probe
     from grasp_bench.diagnostics.report_settings import EvaluationSettings
     from grasp_bench.diagnostics.report_sheets import render_report, report_sheets
     from grasp_bench.models import load_model
@@ -92,7 +101,7 @@ def evaluate(
 
     torch.set_num_threads(threads)
     loaded = load_model(model, device)
-    if update_card:
+    if update_card or keep_probe:
         find_checkpoint(model)  # refuses a plugin, which has no card, before the work
     unseen = load_demonstrations(held_out, "held-out")
     train = load_demonstrations(data, "train")
@@ -104,6 +113,8 @@ def evaluate(
         evaluation = evaluate_model(loaded.model, train, unseen, settings, chosen, status.update)
     if update_card:
         print(update_card_of(model, loaded.sha256, evaluation.report), file=sys.stderr)
+    if keep_probe:
+        print(store_probe(evaluation, find_checkpoint(model), loaded.sha256), file=sys.stderr)
     if figures is not None:
         from grasp_bench.diagnostics.model_figures import write_figures
 

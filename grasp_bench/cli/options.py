@@ -86,6 +86,15 @@ class RunOptions:
         int | None,
         typer.Option(min=1, help="Model steps executed of a plan, with mpc.", show_default="1"),
     ] = None
+    action_limits: Annotated[
+        bool, typer.Option(help="Tell planners the environment's action limits.")
+    ] = True
+    proprio_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of proprioception in the goal distance.")
+    ] = 1.0
+    goal_steps: Annotated[
+        int, typer.Option(min=1, help="Last model steps that the goal distance is averaged over.")
+    ] = 1
     batch: Annotated[int, typer.Option(min=1, help="Tasks planned together; 1 for times.")] = 1
     master_seed: Seed = 0
     workers: Workers = None

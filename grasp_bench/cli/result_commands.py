@@ -52,7 +52,7 @@ def table(
     from grasp_bench.analysis.criteria import criteria_sheets
     from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
     from grasp_bench.analysis.footnotes import FINAL_PLAN_NOTE
-    from grasp_bench.analysis.judging import by_outcome
+    from grasp_bench.analysis.judging import all_criteria, by_outcome
     from grasp_bench.analysis.pairwise import pairwise_sheets
     from grasp_bench.analysis.results_table import results_sheet
     from grasp_bench.analysis.times import times_sheet
@@ -62,7 +62,8 @@ def table(
 
     columns = None if criterion or kind == "criteria" else (*TABLE_COLUMNS, *FAILURE_COLUMNS)
     trials = combine([read_results(path, columns) for path in paths], paths)
-    criteria = {} if columns else get_environment(str(trials["environment"].iloc[0])).criteria
+    environment = str(trials["environment"].iloc[0])
+    criteria = {} if columns else all_criteria(get_environment(environment).criteria)
     if criterion is not None and criterion not in criteria:
         raise UserError(f"no criterion '{criterion}': {did_you_mean(criterion, criteria)}")
     if kind != "criteria":

@@ -130,11 +130,12 @@ def report(
 
 
 def _criteria(environment: str) -> Mapping[str, str]:
-    """Returns the rules of an environment's criteria, none of one that is not here."""
+    """Returns the rules of all criteria, none of an environment that is not here."""
+    from grasp_bench.analysis.judging import all_criteria
     from grasp_bench.envs import get_environment
 
     try:
-        return get_environment(environment).criteria
+        return all_criteria(get_environment(environment).criteria)
     except UserError:
         return {}
 

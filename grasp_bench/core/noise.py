@@ -14,8 +14,8 @@ class NoiseStreams:
     the same on every device.
     """
 
-    def __init__(self, generators: list[torch.Generator]) -> None:
-        self._generators = generators
+    def __init__(self, generators: list[torch.Generator], copies: int = 1) -> None:
+        self._generators, self._copies = generators, copies
 
     @classmethod
     def from_seeds(cls, seeds: list[int]) -> NoiseStreams:
@@ -23,9 +23,17 @@ class NoiseStreams:
         return cls([torch.Generator().manual_seed(seed) for seed in seeds])
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._generators) * self._copies
+
+    def repeated(self, copies: int) -> NoiseStreams:
+        """Returns the noise of problems that are repeated, `copies` of one beside each other.
+
+        They take turns with the numbers of their problem's stream.
+        """
+        return NoiseStreams(self._generators, self._copies * copies)
 
     def normal(self, *shape: int, like: Tensor) -> Tensor:
         """Draws standard normal numbers [B, *shape], on the device and in the type of `like`."""
+        shape = (self._copies, *shape)
         draws = [torch.randn(shape, generator=g, dtype=torch.float32) for g in self._generators]
-        return torch.stack(draws).to(like)
+        return torch.cat(draws).to(like)

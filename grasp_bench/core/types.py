@@ -8,7 +8,7 @@ A = frameskip x E, Z the latent shape.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -73,7 +73,10 @@ class Observation:
 class WorldModel(Protocol):
     """A learned model s' = F(s, a) in a latent space, as planners see it.
 
-    A model may also have a `prior`, an `ActionPrior`; problems hand it to planners.
+    A model whose `distance` has a visual and a proprioceptive part may weigh the second:
+    `weighted_distance(state, goal, proprio_weight)`.
+    A model may also have a `prior`, an `ActionPrior`, which problems hand to planners, and a
+    `probe`, a `StateProbe`, by which trials say whether a plan succeeds in the model.
 
     Attributes:
         frameskip: environment steps per model step.
@@ -132,6 +135,27 @@ class ActionPrior(Protocol):
         ...
 
 
+class StateProbe(Protocol):
+    """Reads the environment's state from latents of a model."""
+
+    def read(self, latents: Tensor) -> FloatArray:
+        """Reads latents [N, *Z] as states [N, S]; numbers that it cannot read are 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Says what a plan costs: the mean distance of its last states to the goal.
+
+    Attributes:
+        proprio_weight: α, of the proprioceptive part of the distance beside the visual one.
+        goal_steps: how many states at the end of the plan count, in model steps.
+    """  # noqa: RUF002
+
+    proprio_weight: float = 1.0
+    goal_steps: int = 1
+
+
 @dataclass(frozen=True)
 class Problem:
     """B planning problems that share a model and a number of steps.
@@ -144,6 +168,9 @@ class Problem:
         reference_actions: [B, T, A] normalised actions, given only to planners whose
             `reference` asks for them (the `demo` and `shuffled-demo` rows of a table).
         prior: learned with the model, where there is one.
+        limits: the lowest and the highest normalised action [A] that the environment carries
+            out as it is; None where there are none, or planners are not told.
+        objective: what plans cost.
     """
 
     model: WorldModel
@@ -152,11 +179,21 @@ class Problem:
     steps: int
     reference_actions: Tensor | None = None
     prior: ActionPrior | None = None
+    limits: tuple[Tensor, Tensor] | None = None
+    objective: Objective = field(default_factory=Objective)
 
     @property
     def batch(self) -> int:
         """B."""
         return self.start.shape[0]
+
+    def project(self, actions: Tensor) -> Tensor:
+        """Returns the nearest actions [..., A] within the limits."""
+        return actions if self.limits is None else actions.clamp(*self.limits)
+
+    def project_(self, actions: Tensor) -> Tensor:
+        """Moves actions [..., A] in place to the nearest ones within the limits; returns them."""
+        return actions if self.limits is None else actions.clamp_(*self.limits)
 
 
 @dataclass(frozen=True)

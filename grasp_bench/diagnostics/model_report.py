@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from grasp_bench.core.types import WorldModel
@@ -17,6 +18,7 @@ from grasp_bench.diagnostics.probes import measure_probes
 from grasp_bench.diagnostics.ranking import Ranking, rank_demonstrations
 from grasp_bench.diagnostics.report_settings import EvaluationSettings
 from grasp_bench.diagnostics.smoothness import Smoothness, measure_smoothness
+from grasp_bench.models.probe import Probe, probe_path, save_probe
 from grasp_bench.tasks.demonstrations import Demonstrations
 
 
@@ -27,11 +29,13 @@ class Evaluation:
     Attributes:
         report: plain data for the card and for tables, one entry a measurement.
         tasks: the held-out tasks; None if only probes were asked for.
+        probe: the one that reads the block's place best; None if none were fitted.
         ranking, smoothness, brittleness: the measurements behind the report, for figures.
     """
 
     report: dict[str, Any]
     tasks: HeldOutTasks | None = None
+    probe: Probe | None = None
     ranking: Ranking | None = None
     smoothness: Smoothness | None = None
     brittleness: Brittleness | None = None
@@ -61,7 +65,7 @@ def evaluate_model(
     settings = settings or EvaluationSettings()
     seed, seconds = settings.seed, dict[str, float]()
     report: dict[str, Any] = {}
-    tasks = ranking = smoothness = brittleness = None
+    tasks = probe = ranking = smoothness = brittleness = None
 
     @contextmanager
     def timed(section: Section) -> Iterator[None]:
@@ -75,6 +79,7 @@ def evaluate_model(
     if "probes" in sections:
         with timed("probes"):
             probes = measure_probes(model, train, held_out, settings.probes, seed)
+            probe = probes.best.probe
             report |= {"probes": probes.errors, "read_by": probes.chosen}
             report["probe_settings"] = asdict(settings.probes)
             episodes = settings.rollout_episodes
@@ -94,4 +99,20 @@ def evaluate_model(
             brittleness = measure_brittleness(model, few, held_out, seed)
             report["brittleness"] = brittleness.to_json()
     report["evaluation"] = {"settings": asdict(settings), "seconds": seconds}
-    return Evaluation(report, tasks, ranking, smoothness, brittleness)
+    return Evaluation(report, tasks, probe, ranking, smoothness, brittleness)
+
+
+def store_probe(evaluation: Evaluation, checkpoint: Path, model_sha256: str) -> Path:
+    """Writes the probe of an evaluation beside the checkpoint; returns its path.
+
+    Args:
+        evaluation: of the checkpoint's model, probes included.
+        checkpoint: its file.
+        model_sha256: of the weights that were measured.
+    """
+    assert evaluation.probe is not None
+    path, report = probe_path(checkpoint), evaluation.report
+    measured = report["probes"][evaluation.probe.config.kind]
+    card = {"model": checkpoint.stem, "model_sha256": model_sha256, "held_out": measured}
+    save_probe(evaluation.probe, path, card | {"settings": report["probe_settings"]})
+    return path

@@ -7,9 +7,8 @@ loss is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,110 +16,51 @@ from torch import Tensor, nn
 
 from grasp_bench.core.types import FloatArray, WorldModel
 from grasp_bench.diagnostics.encoding import encode_states, rounded, sample_states
-from grasp_bench.diagnostics.pooling_head import PoolingHead
 from grasp_bench.diagnostics.report_settings import ProbeSettings
+from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.envs.pusht.criteria import wrapped_angle_error
-from grasp_bench.models.layers import mlp
+from grasp_bench.models.probe import (
+    HasTokens,
+    LatentProbe,
+    Probe,
+    ProbeConfig,
+    ProbeKind,
+    flat,
+    latent_probe,
+)
 from grasp_bench.tasks.demonstrations import Demonstrations
 
 Quantity = Literal["agent_px", "block_px", "angle_deg"]
 _QUANTITIES: tuple[Quantity, ...] = ("agent_px", "block_px", "angle_deg")
-_TARGETS = 6
-_UNIT = 100.0  # px; the loss weighs an error of so many px like one of 1 in cos or sin
-_READ_BATCH = 1_000
 _WARMUP = 0.05  # of the steps
-
-
-@runtime_checkable
-class HasTokens(Protocol):
-    """Describes a world model whose latents hold a grid of tokens."""
-
-    def tokens(self, state: Tensor) -> Tensor:
-        """Returns tokens [..., N, C] of latents [..., *Z], row by row."""
-        ...
-
-
-class Probe:
-    """Maps latents to agent x, y, block x, y (px) and block angle (rad)."""
-
-    def __init__(self, network: nn.Module, view: Callable[[Tensor], Tensor]) -> None:
-        """Takes a network with outputs in the units of `_targets`, and its inputs of latents."""
-        self._network, self._view = network, view
-
-    @torch.no_grad()
-    def read(self, latents: Tensor) -> FloatArray:
-        """Reads latents [N, *Z] as [N, 5]: agent x, y, block x, y (px), block angle (rad)."""
-        parts = torch.split(latents, _READ_BATCH)
-        read = [self._network(self._view(part.cpu())) for part in parts]
-        values = torch.cat(read).double().numpy()
-        angle = np.arctan2(values[:, 5], values[:, 4])
-        return np.concatenate([_UNIT * values[:, :4], angle[:, None]], axis=1)
-
-
-class Standardised(nn.Module):
-    """Standardises a network's inputs and centres its outputs on the targets' mean."""
-
-    mean: Tensor
-    std: Tensor
-    centre: Tensor
-
-    def __init__(self, inputs: Tensor, targets: Tensor, network: nn.Module) -> None:
-        super().__init__()
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        self.register_buffer("mean", rows.mean(0))
-        self.register_buffer("std", rows.std(0) + 1e-6)
-        self.register_buffer("centre", targets.mean(0))
-        self.network = network
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Returns the network's outputs for raw inputs."""
-        output: Tensor = self.centre + self.network((inputs - self.mean) / self.std)
-        return output
-
-
-def _targets(states: FloatArray) -> Tensor:
-    angle = states[:, 4:5]
-    columns = [states[:, :4] / _UNIT, np.cos(angle), np.sin(angle)]
-    return torch.from_numpy(np.concatenate(columns, axis=1)).float()
-
-
-def _flat(latents: Tensor) -> Tensor:
-    return latents.flatten(1).float()
 
 
 def fit_linear(latents: Tensor, states: FloatArray) -> Probe:
     """Fits a linear probe on latents [N, *Z] of states [N, 7] by least squares."""
-    inputs, targets = _flat(latents), _targets(states)
-    mean, offset = inputs.mean(0), targets.mean(0)
+    inputs = flat(latents)
+    probe = Probe(_config("linear", inputs.shape[1]))
+    targets = probe.targets(states)
+    probe.standardise(inputs, targets)
+    probe.std.fill_(1.0)
     # gelsd takes the pseudo-inverse, so constant or dependent latent dimensions do no harm.
     solution = torch.linalg.lstsq(
-        (inputs - mean).double(), (targets - offset).double(), driver="gelsd"
+        (inputs - probe.mean).double(), (targets - probe.centre).double(), driver="gelsd"
     ).solution.float()
-    linear = nn.Linear(inputs.shape[1], _TARGETS)
-    linear.weight.data.copy_(solution.T)
-    linear.bias.data.copy_(offset - mean @ solution)
-    return Probe(linear, _flat)
+    probe.load_state_dict({"network.weight": solution.T}, strict=False)
+    return probe.requires_grad_(False)
 
 
 def fit_mlp(latents: Tensor, states: FloatArray, settings: ProbeSettings, seed: int) -> Probe:
     """Fits an MLP with two hidden layers on latents [N, *Z] of states [N, 7]."""
-    inputs, hidden = _flat(latents), settings.hidden
-    fitted = _fit(
-        lambda: mlp(inputs.shape[1], hidden, hidden, _TARGETS),
-        inputs,
-        _targets(states),
-        settings.steps,
-        settings.batch,
-        2e-3,
-        seed,
-    )
-    return Probe(fitted, _flat)
+    inputs = flat(latents)
+    config = _config("mlp", inputs.shape[1], hidden=settings.hidden)
+    return _fit(config, inputs, states, settings.steps, settings.batch, 2e-3, seed)
 
 
 def fit_token_probe(
-    model: HasTokens, latents: Tensor, states: FloatArray, settings: ProbeSettings, seed: int
+    tokens: Tensor, states: FloatArray, settings: ProbeSettings, seed: int
 ) -> Probe:
-    """Fits a `PoolingHead` on the tokens of latents [N, *Z] of states [N, 7].
+    """Fits a `PoolingHead` on tokens [N, G * G, C] of states [N, 7].
 
     It reads a token and its neighbours in the same way everywhere, and so needs far fewer
     frames than an MLP on all tokens.
@@ -128,52 +68,48 @@ def fit_token_probe(
     Raises:
         ValueError: the tokens do not lie on a square grid.
     """
+    count, channels = tokens.shape[1:]
+    side = math.isqrt(count)
+    if side * side != count:
+        raise ValueError(f"{count} tokens do not lie on a square grid")
+    sizes = {"hidden": settings.token_hidden, "cells": side, "votes": settings.token_votes}
+    config = _config("tokens", channels, **sizes)
+    steps, batch = settings.token_steps, settings.token_batch
+    return _fit(config, tokens, states, steps, batch, 4e-3, seed)
 
-    def view(part: Tensor) -> Tensor:
-        return model.tokens(part).float()
 
-    inputs = view(latents)
-    tokens, channels = inputs.shape[1:]
-    side = math.isqrt(tokens)
-    if side * side != tokens:
-        raise ValueError(f"{tokens} tokens do not lie on a square grid")
-    fitted = _fit(
-        lambda: PoolingHead(channels, side, settings.token_votes, settings.token_hidden, _TARGETS),
-        inputs,
-        _targets(states),
-        settings.token_steps,
-        settings.token_batch,
-        4e-3,
-        seed,
-    )
-    return Probe(fitted, view)
+def _config(kind: ProbeKind, inputs: int, **sizes: int) -> ProbeConfig:
+    # Of a state of Push-T: two places, the block's angle, and velocities, which are not read.
+    return ProbeConfig(kind, inputs, state=PUSHT.state_dim, lengths=4, angles=1, **sizes)
 
 
 def _fit(
-    build: Callable[[], nn.Module],
+    config: ProbeConfig,
     inputs: Tensor,
-    targets: Tensor,
+    states: FloatArray,
     steps: int,
     batch: int,
     rate: float,
     seed: int,
-) -> nn.Module:
+) -> Probe:
     # Minimises the mean squared error with AdamW and one cycle of the learning rate.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Standardised(inputs, targets, build())
-        optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
+        probe = Probe(config)
+        targets = probe.targets(states)
+        probe.standardise(inputs, targets)
+        optimiser = torch.optim.AdamW(probe.parameters(), lr=rate, weight_decay=1e-4)
         warmup = max(_WARMUP, 2 / steps)  # a cycle needs two steps of it
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=warmup)
         for _ in range(steps):
             rows = torch.randint(len(inputs), (batch,))
-            error = (network(inputs[rows]) - targets[rows]).square().mean()
+            error = (probe(inputs[rows]) - targets[rows]).square().mean()
             optimiser.zero_grad()
             error.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-    return network.requires_grad_(False)
+    return probe.requires_grad_(False)
 
 
 def state_errors(read: FloatArray, states: FloatArray) -> dict[Quantity, FloatArray]:
@@ -204,12 +140,17 @@ class ProbeReport:
 
     errors: dict[str, dict[str, float]]
     chosen: dict[Quantity, str]
-    probes: dict[str, Probe]
+    probes: dict[str, LatentProbe]
+
+    @property
+    def best(self) -> LatentProbe:
+        """The probe that reads the block's place best."""
+        return self.probes[self.chosen["block_px"]]
 
     def read(self, latents: Tensor) -> FloatArray:
-        """Reads latents as `Probe.read` does, each quantity with its chosen probe."""
+        """Reads latents as `StateProbe.read` does, each quantity with its chosen probe."""
         agent, block, angle = (self.probes[self.chosen[q]].read(latents) for q in _QUANTITIES)
-        return np.concatenate([agent[:, :2], block[:, 2:4], angle[:, 4:]], axis=1)
+        return np.concatenate([agent[:, :2], block[:, 2:4], angle[:, 4:5]], axis=1)
 
 
 def measure_probes(
@@ -226,12 +167,14 @@ def measure_probes(
     choice = slice(len(states) - min(settings.choice_frames, len(states) // 4), None)
     fit = slice(0, choice.start)
     few = slice(0, min(settings.frames, choice.start))
-    probes = {
+    fitted = {
         "linear": fit_linear(latents[few], states[few]),
         "mlp": fit_mlp(latents[few], states[few], settings, seed),
     }
     if isinstance(model, HasTokens):
-        probes["tokens"] = fit_token_probe(model, latents[fit], states[fit], settings, seed)
+        tokens = model.tokens(latents[fit]).float()
+        fitted["tokens"] = fit_token_probe(tokens, states[fit], settings, seed)
+    probes = {name: latent_probe(model, probe) for name, probe in fitted.items()}
     unseen = sample_states(held_out, settings.held_out_frames, seed + 2)
     unseen_latents = encode_states(model, unseen)
     errors = {
@@ -241,7 +184,9 @@ def measure_probes(
     return ProbeReport(errors, _choose(probes, latents[choice], states[choice]), probes)
 
 
-def _choose(probes: dict[str, Probe], latents: Tensor, states: FloatArray) -> dict[Quantity, str]:
+def _choose(
+    probes: dict[str, LatentProbe], latents: Tensor, states: FloatArray
+) -> dict[Quantity, str]:
     errors = {name: state_errors(probe.read(latents), states) for name, probe in probes.items()}
     return {
         quantity: min(errors, key=lambda name: float((errors[name][quantity] ** 2).mean()))

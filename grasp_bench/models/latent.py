@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from grasp_bench.core.types import ActionPrior, Observation, View
+from grasp_bench.core.types import ActionPrior, Observation, StateProbe, View
 
 ENV_ACTION_DIM = 2  # numbers of an environment action: the agent's target, x and y
 PROPRIO_DIM = 4  # numbers of proprioception: agent x, y, vx, vy
@@ -33,18 +33,20 @@ class _SquaredDistance(torch.autograd.Function):
     """Computes `LatentWorldModel.distance` and its derivative in few operations."""
 
     @staticmethod
-    def forward(ctx: Any, state: Tensor, goal: Tensor, model: LatentWorldModel) -> Tensor:
+    def forward(
+        ctx: Any, state: Tensor, goal: Tensor, model: LatentWorldModel, weight: float
+    ) -> Tensor:
         ctx.error = error = state - goal
-        ctx.shapes, ctx.part_sizes = (state.shape, goal.shape), model.part_sizes
-        return model.mean_parts(error * error)
+        ctx.shapes, ctx.part_sizes = (state.shape, goal.shape), model.weighted_sizes(weight)
+        return model.mean_parts(error * error, weight)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         slope = (ctx.error + ctx.error).mul_(gradient[..., None] / ctx.part_sizes)
         by_state = slope.sum_to_size(ctx.shapes[0]) if ctx.needs_input_grad[0] else None
         by_goal = slope.sum_to_size(ctx.shapes[1]).neg() if ctx.needs_input_grad[1] else None
-        return by_state, by_goal, None
+        return by_state, by_goal, None, None
 
 
 class LatentWorldModel(nn.Module, ABC):
@@ -60,7 +62,7 @@ class LatentWorldModel(nn.Module, ABC):
         feature_dtype: the type that features are stored in between stages of training.
         predictor: F(z, a) on [..., D] and [..., A].
         visual_dim: V.
-        prior: an attached action prior, which is no part of the model's weights, or None.
+        prior, probe: attached, no part of the model's weights, or None.
     """
 
     kind: ClassVar[str]
@@ -79,6 +81,7 @@ class LatentWorldModel(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.prior: ActionPrior | None = None
+        self.probe: StateProbe | None = None
         self.frameskip = config.frameskip
         self.view = View(config.image_size)
         self.action_dim = config.frameskip * ENV_ACTION_DIM
@@ -122,12 +125,29 @@ class LatentWorldModel(nn.Module, ABC):
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the mean squared visual plus the mean squared proprioceptive error, [...]."""
-        split: Tensor = _SquaredDistance.apply(state, goal, self)  # type: ignore[no-untyped-call]
+        return self.weighted_distance(state, goal, 1.0)
+
+    def weighted_distance(self, state: Tensor, goal: Tensor, proprio_weight: float) -> Tensor:
+        """Returns `distance` with the proprioceptive part times its weight, [...]."""
+        split: Tensor = _SquaredDistance.apply(  # type: ignore[no-untyped-call]
+            state, goal, self, proprio_weight
+        )
         return split
 
-    def mean_parts(self, errors: Tensor) -> Tensor:
+    def weighted_sizes(self, proprio_weight: float) -> Tensor:
+        """Returns the number of entries of each entry's part over the part's weight, [D]."""
+        if proprio_weight == 1.0:
+            return self.part_sizes
+        sizes = self.part_sizes.clone()
+        sizes[self.visual_dim :] /= proprio_weight  # infinite for a weight of 0
+        return sizes
+
+    def mean_parts(self, errors: Tensor, proprio_weight: float = 1.0) -> Tensor:
         """Averages errors [..., D] over each of the two parts and adds these means, [...]."""
-        return errors[..., : self.visual_dim].mean(-1) + errors[..., self.visual_dim :].mean(-1)
+        proprio = errors[..., self.visual_dim :].mean(-1)
+        if proprio_weight != 1.0:
+            proprio = proprio_weight * proprio
+        return errors[..., : self.visual_dim].mean(-1) + proprio
 
     def normalise_actions(self, actions: Tensor) -> Tensor:
         """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""

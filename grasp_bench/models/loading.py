@@ -23,6 +23,7 @@ from grasp_bench.models.checkpoint import (
     read_checkpoint,
 )
 from grasp_bench.models.prior import LatentPrior, load_prior, prior_path
+from grasp_bench.models.probe import load_probe
 
 _METHODS = tuple(name for name in vars(WorldModel) if not name.startswith("_"))
 
@@ -37,6 +38,7 @@ class LoadedModel:
         sha256: of the weights.
         card: the checkpoint's JSON card.
         prior_sha256: of the action prior's weights, None if the model has no prior.
+        probe_sha256: of the probe's weights, None if the model has no stored probe.
         source: what the user gave: a name, a path or a `file.py:make_model`.
         file_sha256: of the file that defines a plugin's factory, None for a checkpoint.
     """
@@ -46,6 +48,7 @@ class LoadedModel:
     sha256: str
     card: dict[str, Any] = field(default_factory=dict)
     prior_sha256: str | None = None
+    probe_sha256: str | None = None
     source: str = ""
     file_sha256: str | None = None
 
@@ -79,6 +82,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     model, card = read_checkpoint(path)
     model.to(where)
     loaded = LoadedModel(model, path.stem, card["sha256"], card, source=name)
+    if (probe := load_probe(path, card["sha256"], model)) is not None:
+        model.probe, probe_sha256 = probe
+        loaded = replace(loaded, probe_sha256=probe_sha256)
     found = load_prior(path, card["sha256"], where)
     if found is None:
         return loaded
@@ -125,7 +131,9 @@ def _load_plugin(source: str, device: str) -> LoadedModel:
             made = _named(made, source.rpartition(":")[2], code)
         if broken := _wrong_field(made):
             raise UserError(f"{label}: its factory returned a LoadedModel with {broken}")
-        facts = (made.model, made.name, made.sha256, made.card, made.prior_sha256)
+        facts = (
+            made.model, made.name, made.sha256, made.card, made.prior_sha256, made.probe_sha256,
+        )  # fmt: skip
     return LoadedModel(*facts, source=source, file_sha256=code)
 
 
@@ -143,8 +151,10 @@ def _wrong_field(made: Any) -> str | None:
         return f"the sha256 {shown(made.sha256)}: without one, its weights cannot be told apart"
     if not isinstance(made.card, dict):
         return f"the card {shown(made.card)}, not a dict"
-    if made.prior_sha256 is not None and not _is_text(made.prior_sha256):
-        return f"the prior_sha256 {shown(made.prior_sha256)}, not printable text"
+    for name in ("prior_sha256", "probe_sha256"):
+        value = getattr(made, name)
+        if value is not None and not _is_text(value):
+            return f"the {name} {shown(value)}, not printable text"
     return None
 
 
@@ -157,7 +167,8 @@ def _broken_promise(model: Any) -> str | None:
         protocol = "the protocol grasp_bench.core.types.WorldModel"
         return f"{called}, which lacks {', '.join(missing)} of {protocol}"
     frameskip, width = model.frameskip, model.action_dim
-    shape, view, prior = model.latent_shape, model.view, getattr(model, "prior", None)
+    shape, view = model.latent_shape, model.view
+    prior, probe = getattr(model, "prior", None), getattr(model, "probe", None)
     if not _is_size(frameskip):
         return f"{called}, whose frameskip is {shown(frameskip)}, not 1 or more"
     if not _is_size(width) or width % frameskip:
@@ -168,6 +179,8 @@ def _broken_promise(model: Any) -> str | None:
         return f"{called}, whose view is {shown(view)}, not a View"
     if prior is not None and not (type(prior.draws) is int and callable(prior.sample)):
         return f"{called}, whose prior is {shown(prior)}, not an ActionPrior"
+    if probe is not None and not callable(getattr(probe, "read", None)):
+        return f"{called}, whose probe is {shown(probe)}, not a StateProbe"
     return None
 
 

@@ -22,15 +22,25 @@ from grasp_bench.planners.grasp_plus import GraspPlus
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
 from grasp_bench.planners.latco_gn import LatCoGN
+from grasp_bench.planners.lbfgs import LBFGS
+from grasp_bench.planners.leap import LEAP
 from grasp_bench.planners.mppi import MPPI
+from grasp_bench.planners.predictive_sampling import PredictiveSampling
+from grasp_bench.planners.prior_mean import PriorMean
+from grasp_bench.planners.prior_rerank import PriorRerank
+from grasp_bench.planners.prism import PRISM
+from grasp_bench.planners.sift import Sift
 
 __all__ = [
     "CEM",
     "GD",
     "GRASP",
     "ICEM",
+    "LBFGS",
+    "LEAP",
     "MPPI",
     "PLANNERS",
+    "PRISM",
     "Demo",
     "GDAdam",
     "GradCEM",
@@ -38,8 +48,12 @@ __all__ = [
     "LatCo",
     "LatCoGN",
     "PlannerSpec",
+    "PredictiveSampling",
+    "PriorMean",
+    "PriorRerank",
     "Random",
     "ShuffledDemo",
+    "Sift",
     "Zero",
     "hyperparameters",
     "make_planner",

@@ -33,7 +33,7 @@ class Random:
     def plan(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         """Yields one candidate."""
         actions = noise.normal(problem.steps, problem.model.action_dim, like=problem.start)
-        yield evaluated(problem, actions, iteration=0)
+        yield evaluated(problem, problem.project(actions), iteration=0)
 
 
 @dataclass(frozen=True)

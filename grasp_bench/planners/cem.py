@@ -20,7 +20,8 @@ from grasp_bench.planners.shared import RestartingPlanner, evaluated
 class CEM(RestartingPlanner):
     """Samples plans around a mean, keeps the best, refits mean and deviation to them, repeats.
 
-    The first mean is zero in normalised units. Candidate k is the mean after k refits; it
+    The first mean is zero in normalised units. Samples are moved to the action limits that
+    they exceed, before they are judged. Candidate k is the mean after k refits; it
     is also the first sample of the next population, which is where its cost comes from.
 
     Attributes:
@@ -70,23 +71,33 @@ def refitted(
     samples: int,
     elites: int,
     noise: NoiseStreams,
+    with_mean: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns mean and deviation [B, T, A] after an iteration, and the cost [B] of the old mean.
 
-    All B * N samples are rolled out together.
+    All B * N samples are rolled out together. Without the mean among them, the cost is that of
+    the first sample.
     """
-    population = sample(mean, deviation, samples, noise)
+    population = sample(problem, mean, deviation, samples, noise, with_mean)
     with torch.no_grad():
         costs = goal_cost(problem, population)
     return *refit(population, costs, elites), costs[:, 0].clone()
 
 
-def sample(mean: Tensor, deviation: Tensor, samples: int, noise: NoiseStreams) -> Tensor:
-    """Draws a population [B, N, T, A] of Gaussian plans [B, T, A], the mean itself first."""
+def sample(
+    problem: Problem,
+    mean: Tensor,
+    deviation: Tensor,
+    samples: int,
+    noise: NoiseStreams,
+    with_mean: bool = True,
+) -> Tensor:
+    """Draws a population [B, N, T, A] of Gaussian plans within the limits, the mean first."""
     steps, action_dim = mean.shape[-2:]
     draws = noise.normal(samples, steps, action_dim, like=mean)
-    draws[:, 0] = 0
-    return mean[:, None] + deviation[:, None] * draws
+    if with_mean:
+        draws[:, 0] = 0
+    return problem.project_(mean[:, None] + deviation[:, None] * draws)
 
 
 def refit(population: Tensor, costs: Tensor, elites: int) -> tuple[Tensor, Tensor]:

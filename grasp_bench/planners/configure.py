@@ -24,7 +24,14 @@ from grasp_bench.planners.grasp_plus import GraspPlus
 from grasp_bench.planners.icem import ICEM
 from grasp_bench.planners.latco import LatCo
 from grasp_bench.planners.latco_gn import LatCoGN
+from grasp_bench.planners.lbfgs import LBFGS
+from grasp_bench.planners.leap import LEAP
 from grasp_bench.planners.mppi import MPPI
+from grasp_bench.planners.predictive_sampling import PredictiveSampling
+from grasp_bench.planners.prior_mean import PriorMean
+from grasp_bench.planners.prior_rerank import PriorRerank
+from grasp_bench.planners.prism import PRISM
+from grasp_bench.planners.sift import Sift
 
 Setting = str | int | float | bool | None
 _LONGEST_NAME, _LONGEST_HYPERPARAMETERS = 100, 10_000  # characters
@@ -32,9 +39,12 @@ _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", st
 
 PLANNERS: Registry[type[Planner]] = Registry("planner", "grasp_bench.planners")
 _PAPER: tuple[type[Planner], ...] = (CEM, GD, LatCo, GRASP)
-_FURTHER: tuple[type[Planner], ...] = (GraspPlus, GDAdam, ICEM, MPPI, GradCEM, LatCoGN)
+_FURTHER: tuple[type[Planner], ...] = (
+    Sift, GDAdam, LBFGS, ICEM, MPPI, PredictiveSampling, GradCEM, LatCoGN,
+)  # fmt: skip
+_WITH_PRIOR: tuple[type[Planner], ...] = (GraspPlus, PRISM, LEAP, PriorRerank, PriorMean)
 _BOUNDS: tuple[type[Planner], ...] = (Zero, Random, ShuffledDemo, Demo)
-for _planner in _PAPER + _FURTHER + _BOUNDS:
+for _planner in _PAPER + _FURTHER + _WITH_PRIOR + _BOUNDS:
     PLANNERS.add(_planner.name, _planner)
 
 

@@ -25,6 +25,8 @@ class GDAdam(RestartingPlanner):
         iterations: steps of one run, before a restart.
         action_noise: standard deviation of the noise, normalised action units.
         initial: first plan, standard normal or zero (normalised).
+        falling: lr falls to 0 along half a cosine while the run lasts.
+        starts: runs of every problem at once, from plans of their own; the best is shown.
     """
 
     name: ClassVar[str] = "gd-adam"
@@ -32,13 +34,16 @@ class GDAdam(RestartingPlanner):
         "lr": FloatRange(0.03, 1.0),
         "iterations": IntRange(30, 1000),
         "action_noise": FloatRange(0.001, 0.1),
-        "initial": Choice(("normal", "zero")),
+        "falling": Choice((False, True)),
+        "starts": IntRange(1, 64),
     }
 
     lr: float = 0.3
     iterations: int = 300
     action_noise: float = 0.003
     initial: Literal["normal", "zero"] = "normal"
+    falling: bool = False
+    starts: int = 1
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         return GD(**asdict(self), optimiser="adam")._run(problem, noise)

@@ -21,7 +21,7 @@ from grasp_bench.planners.shared import evaluated
 class GradCEM(CEM):
     """Samples plans, moves each down its gradient, refits mean and deviation to the best.
 
-        a_n ~ N(μ, σ²),   then J times   a_n ← a_n - lr ∇ ‖s_T(a_n) - g‖²
+        a_n ~ N(μ, σ²),   then J times   a_n ← Π(a_n - lr ∇ ‖s_T(a_n) - g‖²)
         μ, σ ← mean and standard deviation of the K cheapest a_n
 
     "Model-predictive control via cross-entropy and gradient-based optimization"
@@ -55,7 +55,7 @@ class GradCEM(CEM):
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         mean, deviation = self._first(problem)
         for iteration in range(self.iterations):
-            population = sample(mean, deviation, self.samples, noise)
+            population = sample(problem, mean, deviation, self.samples, noise)
             costs = self._descend(problem, population)
             yield Candidate(mean, costs[:, 0].clone(), iteration)
             with torch.no_grad():
@@ -66,8 +66,8 @@ class GradCEM(CEM):
     def _descend(self, problem: Problem, population: Tensor) -> Tensor:
         """Moves plans [B, N, T, A] in place; returns what they cost before, [B, N]."""
         costs, gradient = goal_gradient(problem, population)
-        population.sub_(gradient, alpha=self.lr)
+        problem.project_(population.sub_(gradient, alpha=self.lr))
         for _ in range(self.gradient_steps - 1):
             _, gradient = goal_gradient(problem, population)
-            population.sub_(gradient, alpha=self.lr)
+            problem.project_(population.sub_(gradient, alpha=self.lr))
         return costs

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 
 from grasp_bench.core.noise import NoiseStreams
-from grasp_bench.core.types import Candidate, Problem
+from grasp_bench.core.types import Candidate, Objective, Problem, WorldModel
 from grasp_bench.planners._numerics.adam import Adam
 from grasp_bench.planners.cem import refitted
-from grasp_bench.planners.objective import goal_gradient
+from grasp_bench.planners.objective import goal_distance, goal_gradient
+from grasp_bench.planners.rollout import rollout
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, evaluated, variable
+
+_LEAST_DEVIATION = 0.01  # normalised action units
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,15 @@ class GRASP(RestartingPlanner):
         L_dyn  = Σ_t ‖F(s̄_t, a_t) - s_{t+1}‖²        s̄: no gradient, s_0 and s_T = g fixed
         L_goal = Σ_t ‖F(s̄_t, a_t) - g‖²
         L      = L_dyn + γ L_goal
-        a_t ← a_t - η_a ∇L,   s_t ← s_t - η_s ∇L + σ ξ,   ξ ~ N(0, I)
+        a_t ← Π(a_t - η_a ∇L),   s_t ← s_t - η_s ∇L + σ ξ,   ξ ~ N(0, I)
 
     Every `sync_every` iterations a serial planner refines the actions alone on
     ‖s_T(a) - g‖². Defaults are those of the authors' public solver: the descent steps
     are Adam's, its moments start afresh after each sync, and squared norms are means
     over the latent (`WorldModel.distance`). The first states lie on the line from start
     to goal, s_t = (t/T) g + (1 - t/T) s_0 + σ_0 ξ; the first actions are zero in the
-    model's normalised units, the mean action of its training data.
+    model's normalised units, the mean action of its training data. Π moves an action to the
+    nearest one within the limits.
 
     A sync phase is `sync_every` iterations, synced or not. Within each, σ and γ move linearly
     from `state_noise` and `goal_weight` at its first iteration to `final_noise` and
@@ -60,7 +64,12 @@ class GRASP(RestartingPlanner):
         cem_samples: plans per refit.
         cem_elites: plans kept per refit.
         cem_sigma: initial standard deviation around the actions, normalised action units.
+        cem_deviation: `sigma` takes that; `states`, as the authors' solver does, the root mean
+            square difference of virtual and rolled-out states at the end of each step, at least
+            0.01, and leaves the mean out of the samples.
+        plain_mean: squared norms are means over the whole latent, as in the authors' solver.
         yield_every: iterations between two candidates; a sync also gives one.
+        starts: runs of every problem at once, each with noise of its own; the best is shown.
     """  # noqa: RUF002
 
     name: ClassVar[str] = "grasp"
@@ -70,6 +79,7 @@ class GRASP(RestartingPlanner):
         "gd_steps": IntRange(5, 50),
         "action_lr": FloatRange(0.0005, 0.02),
         "state_noise": FloatRange(0.001, 0.1),
+        "starts": IntRange(1, 16),
     }
 
     iterations: int = 750
@@ -91,7 +101,10 @@ class GRASP(RestartingPlanner):
     cem_samples: int = 64
     cem_elites: int = 8
     cem_sigma: float = 0.3
+    cem_deviation: Literal["sigma", "states"] = "sigma"
+    plain_mean: bool = False
     yield_every: int = 10
+    starts: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,12 +112,13 @@ class GRASP(RestartingPlanner):
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
         path = states, actions = self.start(problem, noise)
+        inner = with_plain_mean(problem) if self.plain_mean else problem
         for iteration in range(1, self.iterations + 1):
             progress = (iteration - 1) % self.sync_every / max(self.sync_every - 1, 1)
-            self.descend(problem, path, noise, progress)
+            self.descend(inner, path, noise, progress)
             synced = self.sync != "none" and iteration % self.sync_every == 0
             if synced:
-                self._synchronise(problem, actions.variable, noise)
+                self._synchronise(inner, states.variable, actions.variable, noise)
                 states.reset()
                 actions.reset()
             if synced or iteration % self.yield_every == 0 or iteration == self.iterations:
@@ -125,9 +139,12 @@ class GRASP(RestartingPlanner):
         by_state, by_action = self.gradients(problem, states.variable, actions.variable, progress)
         states.step(by_state)
         actions.step(by_action)
+        problem.project_(actions.variable)
         shaken = (states if self.noise_on == "states" else actions).variable
         sigma = annealed(self.state_noise, self.final_noise, progress)
         shaken.add_(noise.normal(*shaken.shape[1:], like=shaken), alpha=sigma)
+        if shaken is actions.variable:
+            problem.project_(shaken)
 
     def gradients(
         self, problem: Problem, states: Tensor, actions: Tensor, progress: float = 0.0
@@ -151,24 +168,34 @@ class GRASP(RestartingPlanner):
         inputs = states.detach() if self.stop_state_gradient else states
         reached = problem.model.step(torch.cat([start, inputs], dim=1), actions)
         successors = torch.cat([states, goal], dim=1)
+        weight = annealed(self.goal_weight, self.final_goal_weight, progress)
+        if problem.objective.proprio_weight != 1.0:
+            misses = goal_distance(problem, reached, goal.expand_as(reached))
+            defects = problem.model.distance(reached[:, :-1], states).sum(dim=1) + misses[:, -1]
+            return defects + weight * misses.sum(dim=1) if self.dense_goal else defects
         if not self.dense_goal:
             return problem.model.distance(reached, successors).sum(dim=1)
         targets = torch.stack([successors, goal.expand_as(successors)])
         defects, misses = problem.model.distance(reached, targets).sum(dim=2).unbind()
-        return defects + annealed(self.goal_weight, self.final_goal_weight, progress) * misses
+        return defects + weight * misses
 
-    def _synchronise(self, problem: Problem, actions: Tensor, noise: NoiseStreams) -> None:
+    def _synchronise(
+        self, problem: Problem, states: Tensor, actions: Tensor, noise: NoiseStreams
+    ) -> None:
         """Lowers ‖s_T(a) - g‖² by changing the actions in place."""
         if self.sync == "gd":
             adam = Adam(actions, self.gd_lr)
             for _ in range(self.gd_steps):
                 _, gradient = goal_gradient(problem, actions)
                 adam.step(gradient)
+                problem.project_(actions)
             return
-        mean, deviation = actions, torch.full_like(actions, self.cem_sigma)
+        mean, deviation, fixed = actions, torch.full_like(actions, self.cem_sigma), True
+        if self.cem_deviation == "states":
+            fixed, deviation = False, drift(problem, states, actions).expand_as(actions)
         for _ in range(self.cem_iterations):
             mean, deviation, _ = refitted(
-                problem, mean, deviation, self.cem_samples, self.cem_elites, noise
+                problem, mean, deviation, self.cem_samples, self.cem_elites, noise, fixed
             )
         actions.copy_(mean)
 
@@ -176,6 +203,39 @@ class GRASP(RestartingPlanner):
 def annealed(first: float, final: float | None, progress: float) -> float:
     """Returns the point a share `progress` of the way from `first` to `final`, if given."""
     return first if final is None else first + (final - first) * progress
+
+
+@torch.no_grad()
+def drift(problem: Problem, states: Tensor, actions: Tensor) -> Tensor:
+    """Returns how far virtual states lie from a rollout, [B, T, 1], at least 0.01.
+
+    It is the root mean square over the latent at the end of each step; the last virtual state
+    is the goal.
+    """
+    visited = rollout(problem.model, problem.start, actions)
+    difference = visited - torch.cat([states, problem.goal[:, None]], dim=1)
+    return difference.square().flatten(2).mean(2, keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)
+
+
+class PlainMean:
+    """Is a world model but for its distance: the mean of squares over the whole latent."""
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model = model
+        self._dims = tuple(range(-len(model.latent_shape), 0))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def distance(self, state: Tensor, goal: Tensor) -> Tensor:
+        """Returns the mean squared difference [...] of latents [..., *Z]."""
+        return (state - goal).square().mean(self._dims)
+
+
+def with_plain_mean(problem: Problem) -> Problem:
+    """Returns the problem as it is measured by `PlainMean`."""
+    model = cast(WorldModel, PlainMean(problem.model))
+    return replace(problem, model=model, objective=Objective())
 
 
 def straight_line(problem: Problem) -> Tensor:

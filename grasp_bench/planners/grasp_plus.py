@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,34 +14,10 @@ from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners._numerics.adam import Adam
 from grasp_bench.planners.objective import goal_gradient
-from grasp_bench.planners.rollout import guided_rollout, rollout, spread
+from grasp_bench.planners.proposals import Population, chooser, costed, guided, proposed
+from grasp_bench.planners.rollout import rollout
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, snapshot
-
-# a_t [B, n, A] for t and the s_t [B, n, *Z] of the first n plans.
-Chooser = Callable[[int, Tensor], Tensor]
-
-
-class Population(NamedTuple):
-    """Holds plans [B, N, T, A], the s_0 .. s_{T-1} [B, N, T, *Z] they visit, costs [B, N]."""
-
-    plans: Tensor
-    states: Tensor
-    costs: Tensor
-
-    def cheapest(self, number: int) -> Population:
-        """Returns the plans of lowest cost, cheapest first."""
-        _, places = self.costs.topk(min(number, self.costs.shape[1]), largest=False)
-        return self.members(places)
-
-    def members(self, places: Tensor) -> Population:
-        """Returns the plans at places [B, n]."""
-        problems = torch.arange(len(places), device=places.device)[:, None]
-        return Population(*(part[problems, places] for part in self))
-
-    def joined(self, other: Population) -> Population:
-        """Returns these plans and then the others."""
-        return Population(*(torch.cat(pair, dim=1) for pair in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -58,10 +34,10 @@ class GraspPlus(RestartingPlanner):
     π is the model's action prior (`models/prior.py`) at a temperature; without one
     a_t ~ N(0, I). All plans of all problems are rolled out together. Without σ a branch is
     where its elite was until it leaves it, and is rolled out from there: on average half the
-    transitions of a proposal. Then τ is spread evenly. The first populations are all
-    proposals, and small, so that an easy problem is answered soon; then refining and
-    branching, N plans at a time, alternate without end. What was tried and left out, and
-    what each part is worth, is in docs/grasp-plus.md.
+    transitions of a proposal. Then τ is spread evenly. All actions are kept within the limits.
+    The first populations are all proposals, and small, so that an easy problem is answered
+    soon; then refining and branching, N plans at a time, alternate without end. What was tried
+    and left out, and what each part is worth, is in docs/grasp-plus.md.
 
     Attributes:
         samples: N, plans of a population.
@@ -124,57 +100,27 @@ class GraspPlus(RestartingPlanner):
         return sizes
 
     def _proposed(self, problem: Problem, noise: NoiseStreams, size: int) -> Population:
-        """Proposes so many whole plans."""
-        steps, width = problem.steps, problem.model.action_dim
-        states = spread(problem.model, problem.start, torch.Size((problem.batch, size, steps)))
-        plans = problem.start.new_zeros(problem.batch, size, steps, width)
-        choose = self._chooser(problem, noise, size)
-        return self._guided(problem, plans, states, [0] * size, choose)
+        return proposed(problem, noise, size, self.temperature, self.use_prior)
 
     def _branched(self, problem: Problem, noise: NoiseStreams, elites: Population) -> Population:
         """Returns N plans that follow random elites for a while."""
         if not self.branching:
             return self._proposed(problem, noise, self.samples)
-        fresh = self._chooser(problem, noise, self.samples)
+        fresh = chooser(problem, noise, self.samples, self.temperature, self.use_prior)
         shares = torch.special.ndtr(noise.normal(self.samples, 2, like=elites.plans))
         sizes = torch.tensor(elites.plans.shape[1:3], device=shares.device)
         parents, leaves = (shares * sizes).long().minimum(sizes - 1).unbind(-1)
         followed = elites.members(parents)
         if self.branch_noise == 0:
             evenly = [i * problem.steps // self.samples for i in range(self.samples)]
-            return self._guided(problem, followed.plans, followed.states, evenly, fresh)
+            return guided(problem, followed.plans, followed.states, evenly, fresh)
         kept = followed.plans
         kept = kept + self.branch_noise * noise.normal(*kept.shape[1:], like=kept)
 
         def choose(t: int, state: Tensor) -> Tensor:
             return torch.where(leaves[..., None] > t, kept[:, :, t], fresh(t, state))
 
-        return self._guided(problem, kept, followed.states, [0] * self.samples, choose)
-
-    @torch.no_grad()
-    def _guided(
-        self, problem: Problem, plans: Tensor, states: Tensor, leaves: list[int], choose: Chooser
-    ) -> Population:
-        """Rolls out plans that follow given ones until they leave them, then choose."""
-        plans, states, ends = guided_rollout(problem.model, plans, states, leaves, choose)
-        goal = spread(problem.model, problem.goal, plans.shape[:2])
-        return Population(plans, states, problem.model.distance(ends, goal))
-
-    def _chooser(self, problem: Problem, noise: NoiseStreams, size: int) -> Chooser:
-        """Returns what chooses actions: the prior, or standard normal draws."""
-        prior, steps = problem.prior if self.use_prior else None, problem.steps
-        width = problem.model.action_dim if prior is None else prior.draws
-        draws = noise.normal(size, steps, width, like=problem.goal)
-        if prior is None:
-            return lambda t, state: draws[:, : state.shape[1], t]
-        goal = spread(problem.model, problem.goal, torch.Size((problem.batch, size)))
-        return lambda t, state: prior.sample(
-            state,
-            goal[:, : state.shape[1]],
-            steps - t,
-            draws[:, : state.shape[1], t],
-            self.temperature,
-        )
+        return guided(problem, kept, followed.states, [0] * self.samples, choose)
 
     def _refined(self, problem: Problem, elites: Population) -> Population:
         """Takes J steps from every elite, and keeps those that make it cheaper."""
@@ -183,11 +129,11 @@ class GraspPlus(RestartingPlanner):
         for _ in range(self.refine_steps):
             _, gradient = goal_gradient(problem, plans)
             adam.step(gradient)
+            problem.project_(plans)
         with torch.no_grad():
             visited = rollout(problem.model, problem.start, plans)
-            goal = spread(problem.model, problem.goal, plans.shape[:2])
             states = torch.cat([elites.states[:, :, :1], visited[:, :, :-1]], dim=2)
-            after = Population(plans, states, problem.model.distance(visited[:, :, -1], goal))
+            after = costed(problem, plans, states, visited[:, :, -1])
         number = plans.shape[1]
         places = torch.arange(number, device=plans.device) + number * (after.costs < elites.costs)
         return elites.joined(after).members(places)

@@ -25,9 +25,9 @@ class ICEM(CEM):
         μ ← α μ + (1 - α) mean(elites),   σ ← α σ + (1 - α) std(elites)
 
     A share ξ of an iteration's elites competes again in the next, and the mean joins the
-    last population. The original also shifts elites by a step between calls at successive
-    environment steps and clips at action limits: a plan here is made once, and normalised
-    actions have no limits. Candidate k is the best plan of the k-th population.
+    last population. Plans are clipped at the action limits. The original also shifts elites
+    by a step between calls at successive environment steps: a plan here is made once.
+    Candidate k is the best plan of the k-th population.
 
     Attributes:
         samples: N.
@@ -68,7 +68,7 @@ class ICEM(CEM):
             draws = coloured_noise(noise, self.colour, count, *mean.shape[1:], like=mean)
             if iteration == self.iterations - 1:
                 draws[:, 0] = 0
-            fresh = mean[:, None] + deviation[:, None] * draws
+            fresh = problem.project_(mean[:, None] + deviation[:, None] * draws)
             with torch.no_grad():
                 fresh_costs = goal_cost(problem, fresh)
             plans, costs = torch.cat([fresh, plans], dim=1), torch.cat([fresh_costs, costs], dim=1)

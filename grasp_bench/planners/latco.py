@@ -12,7 +12,7 @@ from torch import Tensor
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners._numerics.adam import Adam
-from grasp_bench.planners.objective import dynamics_defect
+from grasp_bench.planners.objective import dynamics_defect, end_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, evaluated, variable
 
@@ -23,7 +23,7 @@ class LatCo(RestartingPlanner):
 
         v_t = ‖F(s_t, a_t) - s_{t+1}‖²
         L   = ‖s_T - g‖² + Σ_t λ_t v_t
-        (s, a) ← Adam step on ∇L,   λ_t ← λ_t + v_t
+        (s, a) ← Adam step on ∇L, a within the limits,   λ_t ← λ_t + v_t
 
     This is the gradient variant of the original method. From there come the plan of
     standard normal states s_1 .. s_T and actions, the Adam rate and the multiplier rule.
@@ -56,7 +56,8 @@ class LatCo(RestartingPlanner):
         states = noise.normal(steps, *model.latent_shape, like=problem.start)
         actions = noise.normal(steps, model.action_dim, like=problem.start)
         multipliers = states.new_full((problem.batch, steps), self.initial_multiplier)
-        adam_states, adam_actions = Adam(states, self.lr), Adam(actions, self.lr)
+        adam_states = Adam(states, self.lr)
+        adam_actions = Adam(problem.project_(actions), self.lr)
         for iteration in range(1, self.iterations + 1):
             with torch.enable_grad():
                 path, plan = variable(states), variable(actions)
@@ -65,6 +66,7 @@ class LatCo(RestartingPlanner):
                 by_state, by_action = torch.autograd.grad(lagrangian.sum(), (path, plan))
             adam_states.step(by_state)
             adam_actions.step(by_action)
+            problem.project_(actions)
             multipliers += violation.detach()
             if iteration % self.yield_every == 0 or iteration == self.iterations:
                 yield evaluated(problem, actions, iteration, states[:, :-1])
@@ -75,4 +77,5 @@ def collocation(problem: Problem, states: Tensor, actions: Tensor) -> tuple[Tens
     model = problem.model
     origins = torch.cat([problem.start[:, None], states[:, :-1]], dim=1)
     violation = dynamics_defect(model, origins, actions, states)
-    return model.distance(states[:, -1], problem.goal), violation
+    ends = states[:, -problem.objective.goal_steps :].unbind(dim=1)
+    return end_cost(problem, ends), violation

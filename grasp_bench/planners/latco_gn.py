@@ -43,7 +43,8 @@ class LatCoGN(RestartingPlanner):
     Attributes:
         iterations: Gauss-Newton steps of one run, before a restart.
         damping: μ.
-        action_limit: a_max, normalised action units: deviations of the training actions.
+        action_limit: a_max, normalised action units: deviations of the training actions. What
+            is left beyond the environment's limits is cut off a candidate.
         initial_multiplier: first λ_t and κ_t of every step.
         yield_every: iterations between two candidates.
     """
@@ -75,7 +76,7 @@ class LatCoGN(RestartingPlanner):
             states += by_state.to(states).reshape(states.shape)
             multipliers = ascended(multipliers, system.violations())
             if iteration % self.yield_every == 0 or iteration == self.iterations:
-                yield evaluated(problem, actions, iteration, states[:, :-1])
+                yield evaluated(problem, problem.project(actions), iteration, states[:, :-1])
 
 
 def ascended(multipliers: Tensor, violations: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import Tensor
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
-from grasp_bench.planners.cem import sample
+from grasp_bench.planners.cem import cheapest, sample
 from grasp_bench.planners.objective import goal_cost
-from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
+from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
 
@@ -38,6 +38,8 @@ class MPPI(RestartingPlanner):
         sigma: σ of the first update, normalised action units.
         decay: factor of σ after each update, at most 1; 1 as published.
         temperature: λ, in units of the goal cost; greater than 0.
+        elites: weighs the cheapest plans only, as TD-MPC (Hansen et al., arXiv 2203.04955) does;
+            `none`, as published, weighs all.
     """  # noqa: RUF002
 
     name: ClassVar[str] = "mppi"
@@ -47,6 +49,7 @@ class MPPI(RestartingPlanner):
         "sigma": FloatRange(0.1, 2.0),
         "decay": FloatRange(0.8, 1.0),
         "temperature": FloatRange(0.0001, 0.1),
+        "elites": Choice((None, 8, 32)),
     }
 
     samples: int = 300
@@ -54,6 +57,7 @@ class MPPI(RestartingPlanner):
     sigma: float = 0.5
     decay: float = 1.0
     temperature: float = 0.01
+    elites: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,11 +69,12 @@ class MPPI(RestartingPlanner):
         plan = problem.start.new_zeros(problem.batch, problem.steps, problem.model.action_dim)
         for iteration in range(self.iterations):
             deviation = torch.full_like(plan, self.sigma * self.decay**iteration)
-            population = sample(plan, deviation, self.samples, noise)
+            population = sample(problem, plan, deviation, self.samples, noise)
             with torch.no_grad():
                 costs = goal_cost(problem, population)
             yield Candidate(plan, costs[:, 0].clone(), iteration)
-            plan = weighted_mean(population, costs, self.temperature)
+            kept = min(self.elites or self.samples, self.samples)
+            plan = weighted_mean(*cheapest(population, costs, kept), self.temperature)
         yield evaluated(problem, plan, self.iterations)
 
 

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from grasp_bench.core.errors import UserError
 from grasp_bench.core.types import Problem, WorldModel
-from grasp_bench.planners.rollout import last_state, spread
+from grasp_bench.planners.rollout import last_states, spread
 
 
 def goal_cost(problem: Problem, actions: Tensor) -> Tensor:
     """Computes the distance of the serial rollout's last state to the goal, ‖s_T(a) - g‖².
 
-    Actions [B, ..., T, A] give costs [B, ...]; differentiable with respect to the actions.
+    With an objective of several goal steps it is the mean over the last states. Actions
+    [B, ..., T, A] give costs [B, ...]; differentiable with respect to the actions.
     """
-    model = problem.model
-    goal = spread(model, problem.goal, actions.shape[:-2])
-    return model.distance(last_state(model, problem.start, actions), goal)
+    ends = last_states(problem.model, problem.start, actions, problem.objective.goal_steps)
+    return end_cost(problem, ends)
+
+
+def end_cost(problem: Problem, ends: Sequence[Tensor]) -> Tensor:
+    """Computes the mean distance [B, ...] to the goal of the last states, [B, ..., *Z] each."""
+    rank = len(problem.model.latent_shape)
+    goal = spread(problem.model, problem.goal, ends[-1].shape[: ends[-1].ndim - rank])
+    costs = [goal_distance(problem, end, goal) for end in ends]
+    return costs[0] if len(costs) == 1 else torch.stack(costs).mean(dim=0)
+
+
+def goal_distance(problem: Problem, states: Tensor, goals: Tensor) -> Tensor:
+    """Computes ‖s - g‖² [...] of states and goals [..., *Z] as the objective weighs its parts.
+
+    Raises:
+        UserError: the model's distance has no parts to weigh.
+    """
+    model, weight = problem.model, problem.objective.proprio_weight
+    if weight == 1.0:
+        return model.distance(states, goals)
+    weighted = getattr(model, "weighted_distance", None)
+    if weighted is None:
+        raise UserError("this world model's distance has no proprioceptive part to weigh")
+    distance: Tensor = weighted(states, goals, weight)
+    return distance
 
 
 def goal_gradient(problem: Problem, actions: Tensor) -> tuple[Tensor, Tensor]:

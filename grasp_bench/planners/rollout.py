@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -27,12 +28,9 @@ def rollout(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
     return torch.stack(list(_successors(model, start, actions)), dim=-1 - latent_rank)
 
 
-def last_state(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
-    """Returns the state s_T [B, ..., *Z] that `rollout` ends in; holds one state at a time."""
-    state = start
-    for state in _successors(model, start, actions):  # noqa: B007
-        pass
-    return state
+def last_states(model: WorldModel, start: Tensor, actions: Tensor, count: int) -> list[Tensor]:
+    """Returns the last states [B, ..., *Z] of a `rollout`; holds no more of them at a time."""
+    return list(deque(_successors(model, start, actions), maxlen=count))
 
 
 def guided_rollout(

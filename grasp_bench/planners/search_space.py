@@ -38,7 +38,7 @@ class FloatRange:
 class Choice:
     """Holds values in no order, of which one is chosen."""
 
-    values: tuple[str | int | float | bool, ...]
+    values: tuple[str | int | float | bool | None, ...]
 
     def __contains__(self, value: object) -> bool:
         return value in self.values

@@ -51,14 +51,34 @@ class RestartingPlanner(ABC):
 
         The paper gives every planner a fixed number of iterations; a planner with time left
         starts over from a fresh initialisation. `Candidate.iteration` counts through all runs.
+        A planner with a hyperparameter `starts` makes so many runs at once.
         """
-        done = 0
+        done, starts = 0, getattr(self, "starts", 1)
         while True:
             iteration = done
-            for candidate in self._run(problem, noise):
+            run = self._run(problem, noise) if starts == 1 else self._runs(problem, noise, starts)
+            for candidate in run:
                 iteration = done + candidate.iteration
                 yield replace(candidate, iteration=iteration)
             done = iteration
+
+    def _runs(self, problem: Problem, noise: NoiseStreams, starts: int) -> Iterator[Candidate]:
+        """Makes several runs of every problem at once; shows the best plan of each problem's."""
+        wide = replace(
+            problem,
+            start=problem.start.repeat_interleave(starts, dim=0),
+            goal=problem.goal.repeat_interleave(starts, dim=0),
+        )
+        first = starts * torch.arange(problem.batch, device=problem.start.device)
+        for candidate in self._run(wide, noise.repeated(starts)):
+            costs = candidate.cost.nan_to_num(math.inf).reshape(-1, starts)
+            best, states = first + costs.argmin(dim=1), candidate.virtual_states
+            yield Candidate(
+                candidate.actions[best],
+                candidate.cost[best],
+                candidate.iteration,
+                None if states is None else states[best],
+            )
 
     @abstractmethod
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]: ...

@@ -93,7 +93,7 @@ def prepare(config: RunConfig) -> Prepared:
         horizon: load_tasks(config.tasks, horizon, config.trials) for horizon in config.horizons
     }
     any_set = next(iter(task_sets.values()))
-    check_model(loaded, any_set)
+    check_model(loaded, any_set, config.protocol)
     settings = run_settings(loaded, any_set, config.protocol)
     return Prepared(config, loaded, task_sets, settings, workers)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from grasp_bench.core.version import PROTOCOL_VERSION
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 PROTOCOL_KEY = b"grasp_bench_protocol_version"
 SCHEMA_KEY = b"grasp_bench_schema_version"
 
@@ -44,11 +44,17 @@ TRIAL = (
     Column("tuning_sha256", _TEXT, "of the file of tuned hyperparameters, null for defaults"),
     Column("tuning_budget", _TEXT, "how they were found, null for defaults"),
     Column("prior_sha256", _TEXT, "of the action prior's weights, null if none was used"),
+    Column("probe_sha256", _TEXT, "of the model's probe, null if it has none"),
     Column("trial_seed", pa.uint64(), "of the trial's stream: master seed, task and planner"),
 )
 
 OUTCOME = (
     Column("success", _BOOL, "the environment's default criterion, by any plan shown"),
+    Column(
+        "success_in_model",
+        _BOOL,
+        "the same in the states that the model predicts, as its probe reads them; else null",
+    ),
     Column("time_to_success", _FLOAT, "planner time of the check that succeeded, null if none"),
     Column("iterations_to_success", _INT, "planner iterations done by then"),
     Column("model_evals_forward_to_success", _INT, "model transitions evaluated forward by then"),
@@ -66,6 +72,7 @@ OUTCOME = (
         "success of the final plan, committed to at the end of the budget, chosen by model cost "
         "alone; null, as all final_plan columns, if the trial ended at its first success before",
     ),
+    Column("final_plan_success_in_model", _BOOL, "success_in_model of the final plan"),
     Column("final_plan_cost_predicted", _FLOAT, "its goal cost as the model predicts it"),
     Column("final_plan_cost_realised", _FLOAT, "the same where it really ended"),
     Column("demo_cost_predicted", _FLOAT, "goal cost of the demonstration, by the same model"),
@@ -99,6 +106,9 @@ SETTINGS = (
     Column("stop", _TEXT, "first-success or never: whether success ends a trial"),
     Column("check_first", _FLOAT, "planner time of the first check"),
     Column("check_ratio", _FLOAT, "ratio of one check's planner time to the one before"),
+    Column("action_limits", _BOOL, "whether planners are told the environment's action limits"),
+    Column("proprio_weight", _FLOAT, "of the proprioceptive part of the goal distance"),
+    Column("goal_steps", _INT, "model steps at a plan's end that the goal distance averages over"),
     Column("batch", _INT, "tasks planned together, at most"),
     Column("device", _TEXT, "torch device"),
     Column("threads", _INT, "torch threads per worker process"),

@@ -29,7 +29,8 @@ _LONGEST_OF = {
 # Rows of other status hold outcomes; these columns may be null in any row.
 _NULLABLE = frozenset(
     ("error", "planner_file_sha256", "hyperparameters_source", "tuning_sha256", "tuning_budget",
-     "prior_sha256", "time_to_success", "iterations_to_success", "model_evals_forward_to_success",
+     "prior_sha256", "probe_sha256", "success_in_model", "final_plan_success_in_model",
+     "time_to_success", "iterations_to_success", "model_evals_forward_to_success",
      "model_evals_backward_to_success", "replan_candidates", "final_plan_success",
      "final_plan_cost_predicted", "final_plan_cost_realised", "demo_cost_predicted",
      "success_plan_actions", "final_plan_actions", "plan_sha256", "planner_seconds",
@@ -48,6 +49,8 @@ _WITHIN: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("budget", "check_first"), (1e-9, 1e12)),
     "check_ratio": (math.nextafter(1.0, 2.0), 1e6),
     **dict.fromkeys(("horizon", "replan_every", "batch", "cores", "workers"), (1, 10**6)),
+    "goal_steps": (1, 2**53),
+    "proprio_weight": (0.0, 1e12),
     "threads": (1, 1024),
     "max_iterations": (1, 2**53),
     **dict.fromkeys(

@@ -99,6 +99,7 @@ def run_tasks(
             "tuning_sha256": spec.tuning_sha256,
             "tuning_budget": spec.tuning_budget,
             "prior_sha256": loaded.prior_sha256 if uses_prior(planner) else None,
+            "probe_sha256": loaded.probe_sha256,
             "trial_seed": trial_seed(protocol.master_seed, task.id, spec.name),
             **outcome,
             **assignment.settings,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.diagnostics.model_report import evaluate_model
+from grasp_bench.diagnostics.model_report import evaluate_model, store_probe
 from grasp_bench.diagnostics.report_settings import QUICK_PROBES, EvaluationSettings
 from grasp_bench.models.checkpoint import save_checkpoint
 from grasp_bench.tasks.demonstrations import load_demonstrations
@@ -26,7 +26,7 @@ def train_world_model(
     device: str = "cpu",
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Trains a world model and writes its checkpoint; resumes a stopped run.
+    """Trains a world model and writes its checkpoint and probe; resumes a stopped run.
 
     Args:
         recipe: what to train.
@@ -67,4 +67,6 @@ def train_world_model(
         "training_seconds": {name: round(stage.seconds) for name, stage in trained.stages.items()},
         "curves": {name: stage.curve for name, stage in trained.stages.items()},
     }
-    return save_checkpoint(model, output, card)
+    saved = save_checkpoint(model, output, card)
+    store_probe(evaluation, output, saved["sha256"])
+    return saved

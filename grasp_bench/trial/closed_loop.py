@@ -98,7 +98,7 @@ class ClosedLoop:
         return execute(self._environment, self._tasks, actions)
 
     def _remaining(self, begin: int) -> Problem:
-        states = np.stack([outcome.final_state for outcome in self.execute(begin)])
+        states = np.stack([outcome.states[-1] for outcome in self.execute(begin)])
         rest, seconds = remaining_problem(self.problem, self._environment, states, begin)
         self.encode_seconds += seconds
         return rest

@@ -11,11 +11,14 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+import torch
+
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Planner, Problem, WorldModel
+from grasp_bench.planners.objective import goal_cost, goal_distance
 from grasp_bench.trial.clock import Clock
 from grasp_bench.trial.metered import MeteredModel
-from grasp_bench.trial.promises import Watch, expect
+from grasp_bench.trial.promises import Watch, check_costs, expect
 from grasp_bench.trial.trial_state import Usage
 
 
@@ -105,9 +108,29 @@ def drive(
         if iterations > limits.max_iterations:
             break
         meter.count(iterations)
-        if on_candidate(candidate):
+        if on_candidate(within_limits(candidate, problem)):
             break
     watch.end(candidates.close)
+
+
+def within_limits(candidate: Candidate, problem: Problem) -> Candidate:
+    """Returns the candidate with its plans moved to the action limits that they exceed.
+
+    A plan that was moved costs what the model now predicts for it. This happens off the clock,
+    and only for planners that do not see to it themselves.
+
+    Raises:
+        BrokenPromiseError: the cost of a plan as it was is not what a rollout of the model gives.
+    """
+    actions = problem.project(candidate.actions)
+    moved = (actions != candidate.actions) & candidate.actions.isfinite()
+    if not bool(moved.any()):
+        return candidate
+    with torch.no_grad():
+        idle = goal_distance(problem, problem.start, problem.goal)
+        check_costs(candidate.cost.detach(), goal_cost(problem, candidate.actions), idle)
+        cost = torch.where(moved.any(dim=(1, 2)), goal_cost(problem, actions), candidate.cost)
+    return replace(candidate, actions=actions, cost=cost)
 
 
 def candidates_of(

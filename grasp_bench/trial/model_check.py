@@ -13,16 +13,20 @@ from grasp_bench.core.plugins import foreign_code
 from grasp_bench.core.types import WorldModel
 from grasp_bench.models import LoadedModel
 from grasp_bench.tasks import TaskSet
+from grasp_bench.trial.protocol import TrialProtocol
 
 
-def check_model(loaded: LoadedModel, task_set: TaskSet) -> None:
+def check_model(loaded: LoadedModel, task_set: TaskSet, protocol: TrialProtocol) -> None:
     """Encodes a task, takes steps, and measures distances, as planners will.
 
     Raises:
         UserError: the model raises, or returns other shapes or types than the protocol says,
-            or numbers that are not finite.
+            or numbers that are not finite; or it cannot weigh what the objective wants weighed.
     """
     what = f"world model '{loaded.source or loaded.name}'"
+    weighs = callable(getattr(loaded.model, "weighted_distance", None))
+    if protocol.proprio_weight != 1.0 and not weighs:
+        raise UserError(f"{what} has no `weighted_distance`: --proprio-weight must be 1")
     with foreign_code(what):
         _try(loaded.model, task_set, what)
 
@@ -43,6 +47,11 @@ def _try(model: WorldModel, task_set: TaskSet, what: str) -> None:
         several = start[:, None].expand(1, steps, *latent)
         _check(f"{what}: `step`", model.step(several, actions), (1, steps, *latent))
         _check(f"{what}: `distance`", model.distance(start, goal), (1,))
+        probe = getattr(model, "probe", None)
+        if probe is not None:
+            read, expected = probe.read(encoded), states.shape
+            if not isinstance(read, np.ndarray) or read.shape != expected:
+                raise UserError(f"{what}: `probe.read` does not return an array of {expected}")
 
 
 def _check(method: str, value: Any, shape: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -56,11 +56,25 @@ def distance_columns(environment: Environment, outcome: PlanOutcome | None) -> R
     }
 
 
+class Hindsight(NamedTuple):
+    """What the world model says of a trial once it has ended.
+
+    Attributes:
+        realised_cost: of where the plan committed to really ended, None without a plan.
+        demonstrated_cost: predicted for the demonstration.
+        shown_success: of the first plan that succeeded, or else of the last one executed, in
+            the states that the model predicts; None if it has no probe.
+        final_success: the same of the plan committed to.
+    """
+
+    realised_cost: float | None
+    demonstrated_cost: float
+    shown_success: bool | None
+    final_success: bool | None
+
+
 def outcome_row(
-    environment: Environment,
-    state: TrialState,
-    batch_end: Usage,
-    costs: tuple[float | None, float],
+    environment: Environment, state: TrialState, batch_end: Usage, hindsight: Hindsight
 ) -> Row:
     """Gives the measured columns of a trial; `run.schema` describes each.
 
@@ -68,15 +82,14 @@ def outcome_row(
         environment: names the criteria and distances.
         state: of the problem when its batch ended.
         batch_end: usage of the batch, which counts where the trial did not stop before.
-        costs: by the model, of where the plan committed to really ended, and of the
-            demonstration.
+        hindsight: of the trial.
     """
     end, hit = state.stopped_at or batch_end, state.success_at
-    realised, demonstrated = costs
     ran_to_its_end = state.stopped_at is None
     committed = state.outcome if ran_to_its_end else None
     return {
         **criteria_columns(environment, state.first_success or state.outcome),
+        "success_in_model": hindsight.shown_success,
         "time_to_success": hit.time if hit else None,
         "iterations_to_success": hit.iterations if hit else None,
         "model_evals_forward_to_success": hit.model_evals_forward if hit else None,
@@ -93,9 +106,10 @@ def outcome_row(
             environment, committed, "final_plan_", missing=False if ran_to_its_end else None
         ),
         "final_plan_cost_predicted": state.incumbent.cost if committed else None,
-        "final_plan_cost_realised": realised if committed else None,
+        "final_plan_cost_realised": hindsight.realised_cost if committed else None,
+        "final_plan_success_in_model": hindsight.final_success if ran_to_its_end else None,
         **distance_columns(environment, committed),
-        "demo_cost_predicted": demonstrated,
+        "demo_cost_predicted": hindsight.demonstrated_cost,
         "success_plan_actions": _packed(state.success_actions),
         "final_plan_actions": _packed(state.actions if committed else None),
         "plan_sha256": state.incumbent.sha256(),

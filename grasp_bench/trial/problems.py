@@ -19,13 +19,16 @@ from grasp_bench.core.types import (
     Observation,
     Planner,
     Problem,
+    StateProbe,
     Task,
     WorldModel,
 )
 from grasp_bench.envs import Environment, PlanOutcome
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import end_cost, goal_cost
+from grasp_bench.planners.rollout import rollout
 from grasp_bench.tasks import TaskSet
 from grasp_bench.trial.clock import synchronise
+from grasp_bench.trial.protocol import TrialProtocol
 
 
 def noise_streams(
@@ -42,8 +45,7 @@ def encode_problem(
     tasks: Sequence[Task],
     planner: Planner,
     model: WorldModel,
-    master_seed: int,
-    device: str,
+    protocol: TrialProtocol,
 ) -> tuple[Problem, float]:
     """Returns the problem of B tasks, and the seconds that encoding it took.
 
@@ -53,20 +55,22 @@ def encode_problem(
         tasks: B of them.
         planner: says which reference it wants.
         model: encodes start and goal.
-        master_seed: decides whose demonstration "other" is.
-        device: the model's.
+        protocol: names the device, what planners are told, and the seed that decides whose
+            demonstration "other" is.
     """
     environment = task_set.environment
     start = environment.observe(np.stack([task.start_state for task in tasks]), model.view)
     goal = environment.observe(np.stack([task.goal_state for task in tasks]), model.view)
     with torch.no_grad():
-        (z_start, z_goal), seconds = _encoded([start, goal], model, device)
-        reference = _reference(tasks, task_set.pool, planner, master_seed)
+        (z_start, z_goal), seconds = _encoded([start, goal], model, protocol.device)
+        reference = _reference(tasks, task_set.pool, planner, protocol.master_seed)
         if reference is not None:
             reference = model.normalise_actions(reference.to(z_start))
     steps = task_set.horizon // model.frameskip
     prior: ActionPrior | None = getattr(model, "prior", None)
-    return Problem(model, z_start, z_goal, steps, reference, prior), seconds
+    limits = _action_limits(environment, model, z_start) if protocol.action_limits else None
+    problem = Problem(model, z_start, z_goal, steps, reference, prior, limits, protocol.objective)
+    return problem, seconds
 
 
 def remaining_problem(
@@ -103,13 +107,16 @@ def environment_actions(plans: Tensor, problem: Problem) -> FloatArray:
 
 
 def realised_costs(
-    environment: Environment, outcomes: Sequence[PlanOutcome], model: WorldModel, goal: Tensor
+    environment: Environment, outcomes: Sequence[PlanOutcome], problem: Problem
 ) -> list[float]:
-    """Returns the model's distances of where B plans really ended to their goals [B, *Z]."""
-    ends = np.stack([outcome.final_state for outcome in outcomes])
+    """Returns the goal costs of where B plans really ended, of the problem's B goals."""
+    model, visited = problem.model, np.stack([outcome.states for outcome in outcomes])
+    last = visited[:, model.frameskip :: model.frameskip][:, -problem.objective.goal_steps :]
     with torch.no_grad():
-        latents = model.encode(environment.observe(ends, model.view))
-        costs: list[float] = model.distance(latents, goal).tolist()
+        ends = [
+            model.encode(environment.observe(states, model.view)) for states in last.swapaxes(0, 1)
+        ]
+        costs: list[float] = end_cost(problem, ends).tolist()
     return costs
 
 
@@ -120,6 +127,51 @@ def demonstration_costs(tasks: Sequence[Task], problem: Problem) -> list[float]:
         plans = problem.model.normalise_actions(actions.to(problem.start))
         costs: list[float] = goal_cost(problem, plans).tolist()
     return costs
+
+
+def successes_in_model(
+    environment: Environment,
+    tasks: Sequence[Task],
+    problem: Problem,
+    plans: Sequence[FloatArray | None],
+) -> list[bool | None]:
+    """Tells whether B plans [H, E] succeed in the states that the model predicts for them.
+
+    The model's probe reads these states; the criterion is the environment's default one. A
+    missing plan does not succeed. All is None for a model without a probe.
+    """
+    model = problem.model
+    probe: StateProbe | None = getattr(model, "probe", None)
+    given = [(b, plan) for b, plan in enumerate(plans) if plan is not None]
+    found: list[bool | None] = [None if probe is None else False] * len(plans)
+    if probe is None or not given:
+        return found
+    rows = [b for b, _ in given]
+    with torch.no_grad():
+        actions = torch.from_numpy(np.stack([plan for _, plan in given])).to(problem.start)
+        latents = rollout(model, problem.start[rows], model.normalise_actions(actions))
+        read = probe.read(latents.flatten(0, 1)).reshape(*latents.shape[:2], -1)
+    starts = np.stack([tasks[b].start_state for b in rows])[:, None]
+    goals = np.stack([tasks[b].goal_state for b in rows])
+    outcomes = environment.outcomes(np.concatenate([starts, read], axis=1), goals)
+    for b, outcome in zip(rows, outcomes, strict=True):
+        found[b] = outcome.success
+    return found
+
+
+def _action_limits(
+    environment: Environment, model: WorldModel, like: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Returns the lowest and highest normalised action [A] that the environment carries out."""
+    if environment.action_limits is None:
+        return None
+    ends = [
+        like.new_full((model.frameskip, environment.action_dim), x)
+        for x in environment.action_limits
+    ]
+    with torch.no_grad():
+        low, high = (model.normalise_actions(end).reshape(-1) for end in ends)
+    return torch.minimum(low, high), torch.maximum(low, high)
 
 
 def _encoded(

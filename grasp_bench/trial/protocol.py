@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.json_files import shown
+
+if TYPE_CHECKING:
+    from grasp_bench.core.types import Objective
 
 ClockKind = Literal["wall", "iterations"]
 ProtocolKind = Literal["open-loop", "mpc"]
@@ -19,7 +22,10 @@ FIRST_CHECK: dict[ClockKind, float] = {"wall": 0.02, "iterations": 1.0}
 CHECK_RATIO = 1.25
 DEFAULT = float("nan")  # this very object stands for the clock's default
 _EXACT = 2**53  # whole numbers to here are exact in a table's floating-point columns
-MOST = {"replan_every": _EXACT, "max_iterations": _EXACT, "batch": _EXACT, "threads": 1024}
+MOST = {
+    "replan_every": _EXACT, "max_iterations": _EXACT, "goal_steps": _EXACT, "batch": _EXACT,
+    "threads": 1024,
+}  # fmt: skip
 REPLAN_EVERY: dict[ProtocolKind, int] = {"mpc": 1}
 
 
@@ -37,13 +43,16 @@ class TrialProtocol:
         stop: ends a trial at its first success, or never before its budget.
         check_first: planner time of the first check of a plan.
         check_ratio: ratio of one check's planner time to the one before.
+        action_limits: planners are told the environment's; else the simulator clips unseen.
+        proprio_weight: α, of the proprioceptive part of the goal distance.
+        goal_steps: model steps at the end of a plan that the goal distance is averaged over.
         batch: tasks planned together; times of different batch sizes do not compare.
         device: torch device of model and planner.
         threads: torch threads of each worker process.
 
     Raises:
         UserError: a value is out of its range, or two do not fit each other.
-    """
+    """  # noqa: RUF002
 
     protocol: ProtocolKind = "open-loop"
     replan_every: int | None = None
@@ -54,9 +63,19 @@ class TrialProtocol:
     stop: StopRule = "first-success"
     check_first: float = DEFAULT
     check_ratio: float = CHECK_RATIO
+    action_limits: bool = True
+    proprio_weight: float = 1.0
+    goal_steps: int = 1
     batch: int = 1
     device: str = "cpu"
     threads: int = 1
+
+    @property
+    def objective(self) -> Objective:
+        """What plans cost."""
+        from grasp_bench.core.types import Objective  # `--help` needs no arrays
+
+        return Objective(self.proprio_weight, self.goal_steps)
 
     def __post_init__(self) -> None:
         for name, kind in (("protocol", ProtocolKind), ("clock", ClockKind), ("stop", StopRule)):
@@ -83,6 +102,12 @@ class TrialProtocol:
             value, option = getattr(self, name), name.replace("_", "-")
             if not (_is_number(value) and 0 < value < math.inf):
                 raise UserError(f"--{option} must be a positive number, not {shown(value)}")
+        if not (_is_number(self.proprio_weight) and 0 <= self.proprio_weight < math.inf):
+            raise UserError(
+                f"--proprio-weight must be a number of at least 0, not {shown(self.proprio_weight)}"
+            )
+        if not isinstance(self.action_limits, bool):
+            raise UserError(f"action_limits must be true or false, not {shown(self.action_limits)}")
         if self.clock == "iterations" and self.budget < 1:
             raise UserError(
                 f"--budget {self.budget} is less than one candidate on --clock iterations: no "

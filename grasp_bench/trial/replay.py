@@ -33,6 +33,7 @@ from grasp_bench.trial.closed_loop import ClosedLoop
 from grasp_bench.trial.drive import Limits, Meter, drive
 from grasp_bench.trial.outcome import execute
 from grasp_bench.trial.problems import encode_problem, environment_actions, noise_streams
+from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trial_state import Incumbent
 
 OnCandidate = Callable[[Candidate], None]
@@ -110,7 +111,7 @@ def find_trial(trials: pd.DataFrame, pattern: str) -> Row:
 
 def row_of(trials: pd.DataFrame, index: int) -> Row:
     """Returns one row as plain Python values, null as None."""
-    values = trials.loc[index].to_dict()
+    values = {name: getattr(x, "item", lambda x=x: x)() for name, x in trials.loc[index].items()}
     return {str(name): None if pd.isna(value) else value for name, value in values.items()}
 
 
@@ -147,8 +148,8 @@ def load_trial(row: Row, model: str | None = None, device: str | None = None) ->
             f"trial {row['trial_key']} used another action prior ({row['prior_sha256'][:12]}) "
             f"than '{loaded.name}' has ({str(loaded.prior_sha256)[:12]})"
         )
-    seed = int(row["master_seed"])
-    problem, _ = encode_problem(task_set, [task], planner, loaded.model, seed, where)
+    settings = {field.name: row[field.name] for field in fields(TrialProtocol)} | {"device": where}
+    problem, _ = encode_problem(task_set, [task], planner, loaded.model, TrialProtocol(**settings))
     return RecordedTrial(row, task_set, task, planner, loaded, problem)
 
 

@@ -95,9 +95,7 @@ def _recomputed(trial: RecordedTrial, again: Replay) -> Row:
     first = criteria_columns(environment, again.outcome)
     if row["final_plan_success"] is None:  # it ended at its first success, with this plan
         return values | first
-    (realised,) = realised_costs(
-        environment, [again.outcome], trial.model.model, trial.problem.goal
-    )
+    (realised,) = realised_costs(environment, [again.outcome], trial.problem)
     values |= {
         **criteria_columns(environment, again.outcome, "final_plan_"),
         "final_plan_cost_predicted": again.cost,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grasp_bench.core.types import Candidate, FloatArray, Problem, Task
 from grasp_bench.envs import PlanOutcome
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import goal_cost, goal_distance
 from grasp_bench.trial.promises import check_costs
 
 
@@ -119,5 +119,5 @@ def consider(states: Sequence[TrialState], candidate: Candidate, problem: Proble
         own = replace(problem, start=problem.start[better], goal=problem.goal[better])
         with torch.no_grad():
             found = goal_cost(own, candidate.actions[better])
-            idle = problem.model.distance(own.start, own.goal)
+            idle = goal_distance(own, own.start, own.goal)
         check_costs(candidate.cost.detach()[better], found, idle)

@@ -19,13 +19,14 @@ from grasp_bench.tasks import TaskSet
 from grasp_bench.trial.clock import CheckGrid, Clock, IterationClock
 from grasp_bench.trial.closed_loop import ClosedLoop, plan_closed_loop
 from grasp_bench.trial.drive import Limits, Meter, drive
-from grasp_bench.trial.outcome import execute, outcome_row
+from grasp_bench.trial.outcome import Hindsight, execute, outcome_row
 from grasp_bench.trial.problems import (
     demonstration_costs,
     encode_problem,
     environment_actions,
     noise_streams,
     realised_costs,
+    successes_in_model,
 )
 from grasp_bench.trial.promises import BrokenPromiseError
 from grasp_bench.trial.protocol import TrialProtocol
@@ -62,9 +63,7 @@ def run_trials(
         BrokenPromiseError: the planner, or the world model, does not keep the protocol.
     """
     began = time.perf_counter()
-    problem, encode_seconds = encode_problem(
-        task_set, tasks, planner, model, protocol.master_seed, protocol.device
-    )
+    problem, encode_seconds = encode_problem(task_set, tasks, planner, model, protocol)
     states = [TrialState(task) for task in tasks]
     kind = IterationClock if protocol.clock == "iterations" else Clock
     meter = Meter(clock or kind(protocol.device), model, len(tasks))
@@ -74,15 +73,14 @@ def run_trials(
         loop = ClosedLoop(task_set.environment, tasks, problem, protocol.replan_every)
         plan_closed_loop(states, loop, planner, protocol, meter)
         encode_seconds += loop.encode_seconds
-    realised = _realised_costs(states, problem, task_set)
-    demonstrated = demonstration_costs(tasks, problem)
+    in_hindsight = _in_hindsight(states, tasks, problem, task_set)
     wall_seconds = time.perf_counter() - began
     return [
         BrokenPromiseError(f"none of its {meter.usage.candidates} plans and costs is finite")
         if state.incumbent.plan is None and meter.usage.candidates > 0
-        else outcome_row(task_set.environment, state, meter.usage, costs)
+        else outcome_row(task_set.environment, state, meter.usage, hindsight)
         | {"encode_seconds": encode_seconds, "wall_seconds": wall_seconds}
-        for state, costs in zip(states, zip(realised, demonstrated, strict=True), strict=True)
+        for state, hindsight in zip(states, in_hindsight, strict=True)
     ]
 
 
@@ -97,15 +95,14 @@ def warm_up(
 
     Goes on until there are `WARM_UP_CANDIDATES`, but then for no longer than a trial may take.
     """
-    seed, device = protocol.master_seed, protocol.device
-    problem, _ = encode_problem(task_set, tasks, planner, model, seed, device)
-    meter = Meter(Clock(device), model, len(tasks))
+    problem, _ = encode_problem(task_set, tasks, planner, model, protocol)
+    meter = Meter(Clock(protocol.device), model, len(tasks))
 
     def is_enough(_: Candidate) -> bool:
         many, seconds = meter.usage.candidates >= WARM_UP_CANDIDATES, meter.usage.seconds
         return (many or seconds >= protocol.budget) and seconds >= WARM_UP_SECONDS
 
-    noise = noise_streams(tasks, planner, seed)
+    noise = noise_streams(tasks, planner, protocol.master_seed)
     drive(planner, problem, noise, meter, Limits(), is_enough)
 
 
@@ -160,6 +157,22 @@ def _check(
             state.stopped_at = usage
 
 
+def _in_hindsight(
+    states: list[TrialState], tasks: Sequence[Task], problem: Problem, task_set: TaskSet
+) -> list[Hindsight]:
+    """Asks the model about every problem's plans, and about its demonstration."""
+    environment = task_set.environment
+    shown = [s.actions if s.success_actions is None else s.success_actions for s in states]
+    final = [state.actions for state in states]
+    columns = (
+        _realised_costs(states, problem, task_set),
+        demonstration_costs(tasks, problem),
+        successes_in_model(environment, tasks, problem, shown),
+        successes_in_model(environment, tasks, problem, final),
+    )
+    return [Hindsight(*values) for values in zip(*columns, strict=True)]
+
+
 def _realised_costs(
     states: list[TrialState], problem: Problem, task_set: TaskSet
 ) -> list[float | None]:
@@ -171,8 +184,7 @@ def _realised_costs(
         found = realised_costs(
             task_set.environment,
             [outcome for _, outcome in executed],
-            problem.model,
-            problem.goal[rows],
+            replace(problem, start=problem.start[rows], goal=problem.goal[rows]),
         )
         for b, cost in zip(rows, found, strict=True):
             costs[b] = cost

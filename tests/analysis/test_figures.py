@@ -21,14 +21,21 @@ from grasp_bench.analysis.result_figures.drawing import (
     write_drawing,
 )
 from grasp_bench.analysis.result_figures.model_evals import work_per_success
+from grasp_bench.core.errors import UserError
+
+# The final plan, which the model rates worse than the demonstration.
+FAILED = {
+    "stop": "never", "final_plan_success": False, "final_plan_cost_predicted": 2.0,
+    "final_plan_cost_realised": 3.0, "demo_cost_predicted": 1.0,
+}  # fmt: skip
 
 
 @pytest.fixture
 def trials(results):
     return combine(
         [
-            results({"grasp": range(10), "cem": [], "demo": range(40)}),
-            results({"grasp": range(5)}, horizon=80, name="h80.parquet"),
+            results({"grasp": range(10), "cem": [], "demo": range(40)}, **FAILED),
+            results({"grasp": range(5)}, horizon=80, name="h80.parquet", **FAILED),
         ]
     )
 
@@ -88,11 +95,25 @@ def test_the_solved_figure_counts_who_is_at_risk(draw, tmp_path):
 
 
 def test_one_horizon_one_planner_and_no_success_still_make_figures(results):
-    trials = results({"cem": []}, clock="iterations", budget=100.0, check_first=1.0)
-    for draw in RESULT_FIGURES.values():
-        drawing = draw(build_table(trials), trials)
-        assert svg_bytes(drawing)
-    assert "Nothing succeeded" in drawing.alt
+    trials = results({"cem": []}, clock="iterations", budget=100.0, check_first=1.0, **FAILED)
+    drawings = {kind: draw(build_table(trials), trials) for kind, draw in RESULT_FIGURES.items()}
+    assert all(svg_bytes(drawing) for drawing in drawings.values())
+    assert "Nothing succeeded" in drawings["model-evals"].alt
+
+
+def test_the_failures_figure_says_the_share_of_every_reason(results):
+    model = {"final_plan_cost_predicted": 0.5}
+    trials = combine(
+        [
+            results({"grasp": [], "cem": []}, **FAILED),
+            results({"grasp": []}, horizon=80, name="h80.parquet", **(FAILED | model)),
+        ]
+    )
+    drawing = RESULT_FIGURES["failures"](build_table(trials), trials)
+    assert "GRASP at H=40: search 100%, model 0%" in drawing.alt
+    assert "GRASP at H=80: search 0%, model 100%" in drawing.alt
+    with pytest.raises(UserError, match="--stop never"):
+        RESULT_FIGURES["failures"](build_table(trials), trials.assign(stop="first-success"))
 
 
 def test_work_per_success_counts_the_failures_work():

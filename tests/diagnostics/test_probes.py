@@ -12,6 +12,7 @@ from grasp_bench.diagnostics.probes import (
 )
 from grasp_bench.diagnostics.report_settings import ProbeSettings
 from grasp_bench.models.linear import LinearModel
+from grasp_bench.models.probe import LatentProbe, flat
 
 QUICK = ProbeSettings(
     frames=1_000, steps=300, batch=128, hidden=64, token_frames=1_500, token_steps=400,
@@ -32,8 +33,8 @@ def as_latents(rows):
     return torch.from_numpy(np.concatenate(parts, axis=1)).float()
 
 
-def errors_of(probe, rows, latents):
-    return summarise(state_errors(probe.read(latents), rows))
+def errors_of(probe, rows, latents, view=flat):
+    return summarise(state_errors(LatentProbe(probe, view).read(latents), rows))
 
 
 def test_a_latent_that_is_the_state_is_read_without_error_by_a_linear_probe():
@@ -62,43 +63,37 @@ def test_a_latent_that_holds_no_angle_cannot_hide_it():
     assert 75 < blind["angle_deg_median"] < 105  # chance is 90
 
 
-class Grid:
-    """Latents of 4 x 4 tokens; a token knows where agent and block lie if they are near it."""
-
-    def tokens(self, state):
-        return state.reshape(*state.shape[:-1], 16, 9)
+def tokens(latents):
+    return latents.reshape(-1, 16, 9)
 
 
 def grid_latents(rows):
+    """Latents of 4 x 4 tokens; a token knows where agent and block lie if they are near it."""
     centres = (np.arange(4) + 0.5) * 128
     cells = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(16, 2)
-    tokens = []
+    parts = []
     for columns in (slice(0, 2), slice(2, 4)):
         offset = rows[:, None, columns] - cells
         near = (np.abs(offset) < 64).all(-1, keepdims=True)
-        tokens += [near * offset / 64, near.astype(float)]
+        parts += [near * offset / 64, near.astype(float)]
         if columns == slice(2, 4):
             turn = np.stack([np.cos(rows[:, 4]), np.sin(rows[:, 4])], axis=-1)[:, None]
-            tokens.append(near * turn)
-    tokens.append(np.zeros((len(rows), 16, 1)))
-    return torch.from_numpy(np.concatenate(tokens, axis=-1)).float().flatten(1)
+            parts.append(near * turn)
+    parts.append(np.zeros((len(rows), 16, 1)))
+    return torch.from_numpy(np.concatenate(parts, axis=-1)).float().flatten(1)
 
 
 def test_tokens_that_know_only_what_is_near_are_read_from_few_frames():
     fit, unseen = states(1_500), states(300, 1)
-    probe = fit_token_probe(Grid(), grid_latents(fit), fit, QUICK, seed=0)
-    errors = errors_of(probe, unseen, grid_latents(unseen))
-    flat = errors_of(fit_mlp(grid_latents(fit), fit, QUICK, seed=0), unseen, grid_latents(unseen))
-    assert errors["block_px_rmse"] < 0.7 * flat["block_px_rmse"]
+    probe = fit_token_probe(tokens(grid_latents(fit)), fit, QUICK, seed=0)
+    errors = errors_of(probe, unseen, grid_latents(unseen), tokens)
+    whole = errors_of(fit_mlp(grid_latents(fit), fit, QUICK, seed=0), unseen, grid_latents(unseen))
+    assert errors["block_px_rmse"] < 0.7 * whole["block_px_rmse"]
 
 
 def test_tokens_must_lie_on_a_square_grid():
-    class Row:
-        def tokens(self, state):
-            return state.reshape(-1, 3, 3)
-
     with pytest.raises(ValueError, match="square"):
-        fit_token_probe(Row(), torch.randn(20, 9), states(20), QUICK, seed=0)
+        fit_token_probe(torch.randn(20, 3, 3), states(20), QUICK, seed=0)
 
 
 def test_each_quantity_is_read_by_its_best_probe_and_draws_repeat(train, held_out):

@@ -35,6 +35,7 @@ from grasp_bench.models import (
     save_checkpoint,
 )
 from grasp_bench.models.prior import MixturePrior, PriorConfig, prior_path, save_prior
+from grasp_bench.models.probe import Probe, ProbeConfig, probe_path, save_probe
 from grasp_bench.tasks import load_tasks, write_tasks
 from grasp_bench.tuning.resolve import resolve_planners
 
@@ -45,7 +46,7 @@ TINY = PatchConfig(channels=2, encoder_width=8, encoder_blocks=1, token_width=8,
 
 
 def make_sources(folder: Path) -> list[Path]:
-    """Makes a tiny checkpoint of every architecture, each with a prior, settings and tasks."""
+    """Makes a tiny checkpoint of every architecture, with prior, probe, settings and tasks."""
     torch.manual_seed(0)
     compact = CompactConfig(keypoints=2, encoder_channels=8, width=8, blocks=2, decoder_width=8)
     models = [CompactWorldModel(compact), PatchWorldModel(TINY), PoseWorldModel(TINY)]
@@ -56,6 +57,8 @@ def make_sources(folder: Path) -> list[Path]:
         card = save_checkpoint(model, path, {"normalisation": normalisation, "held_out": {"a": 1}})
         config = PriorConfig(8, model.action_dim, components=2, width=8, blocks=1)
         save_prior(MixturePrior(config), prior_path(path), {"model_sha256": card["sha256"]})
+        probe = Probe(ProbeConfig("mlp", 8, state=7, lengths=4, angles=1, hidden=4))
+        save_probe(probe, probe_path(path), {"model_sha256": card["sha256"]})
         tuned = json.loads((SHIPPED / "settings" / "pusht-compact.json").read_text())
         planners = {name: tuned["planners"][name] for name in ("cem", "gd")}
         tuned |= {"model": path.stem, "model_sha256": card["sha256"], "planners": planners}
@@ -131,6 +134,10 @@ def mutate(rng: Random, kind: str, path: Path, marker: Path) -> None:
             mutate_weights(rng, prior_path(path), marker)
         case "prior card":
             mutate_text(rng, prior_path(path).with_suffix(".json"), "architecture")
+        case "probe":
+            mutate_weights(rng, probe_path(path), marker)
+        case "probe card":
+            mutate_text(rng, probe_path(path).with_suffix(".json"), "architecture")
         case "settings":
             mutate_text(rng, settings_path(path), rng.choice(["settings", "planners", "tuning"]))
         case "tasks":
@@ -147,7 +154,10 @@ def use(kind: str, path: Path, sha256: str) -> None:
         load_model(str(path))
 
 
-KINDS = ("weights", "weights", "card", "card", "prior", "prior card", "settings", "tasks")
+KINDS = (
+    "weights", "weights", "card", "card", "prior", "prior card", "probe", "probe card", "settings",
+    "tasks",
+)  # fmt: skip
 
 
 def main(folder: Path, seed: int, count: int) -> None:

@@ -1,6 +1,7 @@
 import torch
 
 from grasp_bench.core.noise import NoiseStreams
+from grasp_bench.core.types import Problem
 from grasp_bench.planners import CEM
 from grasp_bench.planners.cem import refit, sample
 
@@ -28,7 +29,9 @@ def test_a_plan_whose_cost_is_not_a_number_is_no_elite():
 
 def test_the_population_is_gaussian_and_its_first_plan_is_the_mean():
     mean = torch.full((1, 2, 3), 4.0)
-    population = sample(mean, torch.full_like(mean, 0.5), 20_000, NoiseStreams.from_seeds([0]))
+    problem = Problem(None, mean, mean, steps=2)
+    deviation, noise = torch.full_like(mean, 0.5), NoiseStreams.from_seeds([0])
+    population = sample(problem, mean, deviation, 20_000, noise)
     assert torch.equal(population[:, 0], mean)
     torch.testing.assert_close(population.mean(dim=1), mean, atol=0.02, rtol=0)
     torch.testing.assert_close(population.std(dim=1), torch.full_like(mean, 0.5), atol=0.02, rtol=0)

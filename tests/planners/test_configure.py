@@ -11,7 +11,8 @@ from grasp_bench.planners import CEM, GD, GRASP, PLANNERS, hyperparameters, make
 
 NAMES = [
     *("cem", "gd", "latco", "grasp"),
-    *("grasp-plus", "gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
+    *("sift", "gd-adam", "lbfgs", "icem", "mppi", "predictive-sampling", "grad-cem", "latco-gn"),
+    *("grasp-plus", "prism", "leap", "prior-rerank", "prior-mean"),
     *("zero", "random", "shuffled-demo", "demo"),
 ]
 

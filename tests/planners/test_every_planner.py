@@ -11,16 +11,23 @@ from grasp_bench.planners import (
     GD,
     GRASP,
     ICEM,
+    LBFGS,
+    LEAP,
     MPPI,
     PLANNERS,
+    PRISM,
     Demo,
     GDAdam,
     GradCEM,
     GraspPlus,
     LatCo,
     LatCoGN,
+    PredictiveSampling,
+    PriorMean,
+    PriorRerank,
     Random,
     ShuffledDemo,
+    Sift,
     Zero,
 )
 from grasp_bench.planners.objective import goal_cost
@@ -45,8 +52,18 @@ SEARCHES = [
     GradCEM(samples=8, elites=3),
     LatCoGN(),
     GraspPlus(samples=8, elites=3),
+    GD(starts=3, falling=True),
+    GRASP(yield_every=2, starts=3),
+    GRASP(sync="cem", sync_every=5, yield_every=2, cem_deviation="states", plain_mean=True),
+    MPPI(samples=20, elites=5),
+    PredictiveSampling(samples=20),
+    LBFGS(starts=3),
+    Sift(samples=20, kept=6, iterations=9),
+    PRISM(samples=20),
+    LEAP(samples=8, refined=3),
+    PriorRerank(samples=8),
 ]
-ALL = [*SEARCHES, Zero(), Random(), ShuffledDemo(), Demo()]
+ALL = [*SEARCHES, PriorMean(), Zero(), Random(), ShuffledDemo(), Demo()]
 SEARCH = pytest.mark.parametrize("planner", SEARCHES, ids=planner_name)
 ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
 
@@ -66,6 +83,14 @@ ANY = pytest.mark.parametrize("planner", ALL, ids=planner_name)
         (MPPI(), 100),
         (GradCEM(), 30),
         (LatCoGN(), 50),
+        (GDAdam(action_noise=0.0, falling=True, starts=4), 300),
+        (GRASP(gd_steps=50, starts=3), 750),
+        (MPPI(elites=20), 100),
+        (PredictiveSampling(sigma=0.1), 300),
+        (LBFGS(starts=2), 20),
+        (Sift(samples=64, kept=8, iterations=200), 200),
+        (PRISM(prior_weight=0.01), 100),
+        (LEAP(samples=8, refined=2), 20),
     ],
     ids=planner_name,
 )
@@ -89,6 +114,12 @@ def test_reaches_a_reachable_goal_of_a_linear_model(planner, iterations, make_pr
         (MPPI(temperature=0.001), 100),
         (GradCEM(), 30),
         (LatCoGN(), 100),
+        (GDAdam(action_noise=0.0, falling=True, starts=4), 300),
+        (MPPI(temperature=0.001, elites=30), 100),
+        (PredictiveSampling(sigma=0.03), 600),
+        (LBFGS(starts=2), 30),
+        (Sift(samples=64, kept=8, iterations=200), 200),
+        (LEAP(samples=8, refined=2, iterations=30), 30),
     ],
     ids=planner_name,
 )

@@ -1,7 +1,7 @@
 import torch
 
 from grasp_bench.models.linear import LinearModel
-from grasp_bench.planners.rollout import guided_rollout, last_state, rollout
+from grasp_bench.planners.rollout import guided_rollout, last_states, rollout
 
 
 def normal(*shape):
@@ -15,7 +15,9 @@ def test_states_follow_one_another():
     assert states.shape == (3, 5, 4)
     before = torch.cat([start[:, None], states[:, :-1]], dim=1)
     torch.testing.assert_close(states, model.step(before, actions))
-    torch.testing.assert_close(last_state(model, start, actions), states[:, -1])
+    torch.testing.assert_close(last_states(model, start, actions, 1)[0], states[:, -1])
+    three = torch.stack(last_states(model, start, actions, 3), dim=1)
+    torch.testing.assert_close(three, states[:, -3:])
 
 
 def test_samples_of_a_population_begin_at_their_problems_start():
@@ -26,13 +28,13 @@ def test_samples_of_a_population_begin_at_their_problems_start():
     assert states.shape == (3, 7, 5, 2, 3)
     for n in range(7):
         torch.testing.assert_close(states[:, n], rollout(model, start, actions[:, n]))
-    torch.testing.assert_close(last_state(model, start, actions), states[:, :, -1])
+    torch.testing.assert_close(last_states(model, start, actions, 1)[0], states[:, :, -1])
 
 
 def test_gradients_run_back_to_the_first_action():
     model = LinearModel(normal(4, 4), normal(4, 2))
     actions = normal(1, 3, 2).requires_grad_()
-    last_state(model, normal(1, 4), actions)[0, 0].backward()
+    last_states(model, normal(1, 4), actions, 1)[0][0, 0].backward()
     expected = (model.transition @ model.transition @ model.control)[0]
     torch.testing.assert_close(actions.grad[0, 0], expected)
 

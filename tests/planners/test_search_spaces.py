@@ -12,9 +12,10 @@ from grasp_bench.tuning.study import search_space, tunable_planners
 
 ALL = [
     *("cem", "gd", "latco", "grasp"),
-    *("grasp-plus", "gd-adam", "icem", "mppi", "grad-cem", "latco-gn"),
+    *("sift", "gd-adam", "lbfgs", "icem", "mppi", "predictive-sampling", "grad-cem", "latco-gn"),
+    *("grasp-plus", "prism", "leap", "prior-rerank"),
 ]
-BOUNDS = {"zero", "random", "shuffled-demo", "demo"}
+BOUNDS = {"prior-mean", "zero", "random", "shuffled-demo", "demo"}
 
 
 def ends(where):
@@ -39,7 +40,7 @@ def test_every_planner_but_floors_and_ceiling_can_be_tuned():
 @pytest.mark.parametrize("name", ALL)
 def test_every_corner_and_any_point_is_a_planner(name):
     space, rng = search_space(name), random.Random(0)
-    assert 3 <= len(space) <= 5
+    assert 2 <= len(space) <= 6
     for corner in itertools.product(*map(ends, space.values())):
         make_planner(name, dict(zip(space, corner)))
     for _ in range(50):

@@ -19,6 +19,7 @@ class PointWall:
     title = "point and wall"
     state_dim = 2
     action_dim = 2
+    action_limits = (-1.0, 1.0)
     control_hz = 10
     criteria: ClassVar = {
         "near": "within 0.06 of the goal at some step",
@@ -50,7 +51,7 @@ class PointWall:
                 reached_at=int((gap[1:] < RADIUS).argmax()) + 1
                 if (gap[1:] < RADIUS).any()
                 else None,
-                final_state=path[-1],
+                states=path,
             )
             for gap, path in zip(gaps, states, strict=True)
         ]
@@ -87,10 +88,18 @@ class PointWall:
 POINT_WALL = PointWall()
 
 
+class Probe:
+    """Reads the state off a latent that is the state."""
+
+    def read(self, latents):
+        return latents.double().numpy()
+
+
 class PointModel(torch.nn.Module):
     """s' = s + 0.05 Σ a: a linear model that has not seen the wall."""
 
     frameskip, action_dim, latent_shape, view = 5, 10, (2,), View(16)
+    probe = Probe()
 
     def __init__(self):
         super().__init__()

@@ -7,6 +7,8 @@ from PIL import Image
 from point_wall import POINT_WALL, make_tasks
 
 import grasp_bench
+from grasp_bench.analysis.criteria import criteria_sheets
+from grasp_bench.analysis.judging import all_criteria
 from grasp_bench.cli import main
 from grasp_bench.run.store import read_results
 from grasp_bench.tasks import write_tasks
@@ -51,6 +53,15 @@ def test_results_carry_the_environments_name_criteria_and_distances(results):
 def test_a_model_without_the_wall_promises_more_than_the_simulator_keeps(results):
     cem = read_results(results).query("planner == 'cem'")
     assert cem["final_plan_cost_predicted"].max() < cem["final_plan_cost_realised"].min()
+    assert cem["final_plan_success_in_model"].all()
+    assert not cem["final_plan_success"].any()
+
+
+def test_success_in_the_model_is_a_criterion_of_tables(results):
+    criteria = all_criteria(POINT_WALL.criteria)
+    sheet = criteria_sheets(read_results(results), criteria, "final-plan", intervals=False)[0]
+    (cem,) = (record for record in sheet.records if record["planner"] == "cem")
+    assert (cem["in_model"], cem["near"]) == (1.0, 0.0)
 
 
 def test_rows_of_the_api_are_those_of_the_command(results, tasks):

@@ -16,6 +16,7 @@ from grasp_bench.tasks import load_tasks
 from grasp_bench.trial import trial_state, trials
 from grasp_bench.trial.clock import Clock
 from grasp_bench.trial.problems import encode_problem
+from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trials import run_trials, warm_up
 
 HORIZON = 10
@@ -259,7 +260,7 @@ def test_the_demonstration_succeeds_and_doing_nothing_does_not(run):
 
 def test_another_tasks_demonstration_does_not_depend_on_the_batch(task_set, model):
     def references(planner, tasks):
-        problem, _ = encode_problem(task_set, tasks, make_planner(planner), model, 0, "cpu")
+        problem, _ = encode_problem(task_set, tasks, make_planner(planner), model, TrialProtocol())
         return problem.reference_actions
 
     together = references("shuffled-demo", task_set.tasks)

@@ -28,7 +28,7 @@ def test_the_demonstration_reaches_the_goal_and_is_stamped_so(make_plan):
     assert 1 <= view.reached_at <= 20
     assert view.outcome == described(again.outcome, again.cost)
     assert f" {view.reached_at};" in view.outcome
-    np.testing.assert_array_equal(view.states[-1], again.outcome.final_state)
+    np.testing.assert_array_equal(view.states[-1], again.outcome.states[-1])
     pictures = list(frames(view, SIZE))
     assert len(pictures) == 21 + round(HELD)
     stamped = [shows(picture, SUCCESS_COLOUR) for picture in pictures]

@@ -30,12 +30,18 @@ class Adam:
         self._square.zero_()
         self._steps = 0
 
-    def step(self, gradient: Tensor) -> None:
-        """Takes one step along a gradient of `variable`'s shape."""
+    def keep(self, places: Tensor) -> None:
+        """Goes on with the plans at places [B, n] of a variable [B, N, T, A]."""
+        problems = torch.arange(len(places), device=places.device)[:, None]
+        self.variable = self.variable[problems, places]
+        self._mean, self._square = self._mean[problems, places], self._square[problems, places]
+
+    def step(self, gradient: Tensor, share: float = 1.0) -> None:
+        """Takes one step of a share of `lr` along a gradient of `variable`'s shape."""
         self._steps += 1
         self._mean.lerp_(gradient, 1 - DECAY_MEAN)
         self._square.mul_(DECAY_SQUARE).addcmul_(gradient, gradient, value=1 - DECAY_SQUARE)
         scale = math.sqrt(1 - DECAY_SQUARE**self._steps)
-        rate = self._lr / (1 - DECAY_MEAN**self._steps)
+        rate = share * self._lr / (1 - DECAY_MEAN**self._steps)
         divisor = self._square.sqrt().div_(scale).add_(EPSILON)
         self.variable.addcdiv_(self._mean, divisor, value=-rate)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.types import Problem, WorldModel
 from grasp_bench.planners._numerics.block_cholesky import solve
+from grasp_bench.planners.objective import goal_distance
 
 MODEL_ROWS = 256  # of one call for Jacobians; buffers of 1024 are mapped anew at every call
 
@@ -21,11 +24,12 @@ class PathLeastSquares:
 
     Attributes:
         defect: [B, T, n] F(s_t, a_t) - s_{t+1}.
-        miss: [B, n] s_T - g.
+        miss: [B, k, n] s - g of the last k states, those that count.
         excess: [B, T, A] how far each entry of an action is beyond its limits, signed.
         by_state: [B, T, n, n] ∂F/∂s_t.
         by_action: [B, T, n, A] ∂F/∂a_t.
         weights: w [n] of the metric.
+        goal_weights: [n] those of each of the last states' distance to the goal.
     """
 
     defect: Tensor
@@ -34,6 +38,7 @@ class PathLeastSquares:
     by_state: Tensor
     by_action: Tensor
     weights: Tensor
+    goal_weights: Tensor
 
     def violations(self) -> Tensor:
         """Returns v_t and u_t, [2, B, T]."""
@@ -58,7 +63,7 @@ class PathLeastSquares:
         weighted_by_action = dynamics[..., None] * self.by_action
         weighted_by_state = dynamics[..., None] * self.by_state
         of_state = dynamics + damping * self.weights
-        of_state[:, -1] += self.weights
+        of_state[:, -self.miss.shape[1] :] += self.goal_weights
         among_actions = self.by_action.mT @ weighted_by_action
         among_actions += torch.diag_embed(limits + damping * self.weights.mean())
         among_states = torch.diag_embed(of_state)
@@ -78,26 +83,35 @@ class PathLeastSquares:
         pull = multipliers[0, ..., None] * self.weights * self.defect
         by_state = -pull
         by_state[:, :-1] += (pull[:, 1:, None] @ self.by_state[:, 1:])[..., 0, :]
-        by_state[:, -1] += self.weights * self.miss
+        by_state[:, -self.miss.shape[1] :] += self.goal_weights * self.miss
         by_action = (pull[:, :, None] @ self.by_action)[..., 0, :]
         by_action += multipliers[1, ..., None] / self.excess.shape[-1] * self.excess
         return torch.cat([by_action, by_state], dim=-1)
 
 
 def linearised(
-    problem: Problem, states: Tensor, actions: Tensor, weights: Tensor, action_limit: float
+    problem: Problem,
+    states: Tensor,
+    actions: Tensor,
+    weights: tuple[Tensor, Tensor],
+    action_limit: float,
 ) -> PathLeastSquares:
-    """Linearises the problem around states s_1 .. s_T [B, T, *Z] and actions [B, T, A]."""
+    """Linearises the problem around states s_1 .. s_T [B, T, *Z] and actions [B, T, A].
+
+    For the weights see `metric_weights`.
+    """
     origins = torch.cat([problem.start[:, None], states[:, :-1]], dim=1)
     reached, by_state, by_action = jacobians(problem.model, origins, actions)
     flat = states.flatten(start_dim=2)
+    ends = flat[:, -problem.objective.goal_steps :]
     return PathLeastSquares(
         defect=(reached - flat).double(),
-        miss=(flat[:, -1] - problem.goal.flatten(start_dim=1)).double(),
+        miss=(ends - problem.goal.flatten(start_dim=1)[:, None]).double(),
         excess=(actions - actions.clamp(-action_limit, action_limit)).double(),
         by_state=by_state.double(),
         by_action=by_action.double(),
-        weights=weights.double(),
+        weights=weights[0].double(),
+        goal_weights=weights[1].double() / ends.shape[1],
     )
 
 
@@ -122,18 +136,23 @@ def jacobians(model: WorldModel, states: Tensor, actions: Tensor) -> tuple[Tenso
     return reached[0].detach(), by_state, by_action
 
 
-def metric_weights(problem: Problem) -> Tensor:
-    """Returns w [n] with distance(s, g) = Σ_i w_i (s_i - g_i)² of the problem's model.
+def metric_weights(problem: Problem) -> tuple[Tensor, Tensor]:
+    """Returns the w [n] with Σ_i w_i (s_i - g_i)² the model's distance and the goal distance.
 
     Raises:
         UserError: the model's distance is of another kind.
     """
-    model, size = problem.model, math.prod(problem.model.latent_shape)
+    distance = partial(goal_distance, problem)
+    return _weights(problem, problem.model.distance), _weights(problem, distance)
+
+
+def _weights(problem: Problem, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    shape, size = problem.model.latent_shape, math.prod(problem.model.latent_shape)
     units = torch.eye(size).to(problem.start)
     ramp = torch.arange(1, size + 1).to(problem.start) / size
     with torch.no_grad():
-        origins = torch.cat([units, ramp[None]]).reshape(size + 1, *model.latent_shape)
-        *_, measured = lengths = model.distance(origins, torch.zeros_like(origins))
+        origins = torch.cat([units, ramp[None]]).reshape(size + 1, *shape)
+        *_, measured = lengths = distance(origins, torch.zeros_like(origins))
     weights = lengths[:-1]
     if not torch.allclose(measured, (weights * ramp.square()).sum(), rtol=1e-3):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The token probe's network: it pools features from a grid of tokens by votes."""
+"""The network of a probe on tokens: it pools features from a grid of them by votes."""
 
 from __future__ import annotations
 
