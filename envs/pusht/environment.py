@@ -54,11 +54,15 @@ class PushTEnvironment:
         """Draws states [B, 7] for a world model; proprioception is agent x, y, vx, vy."""
         import torch  # executing and judging plans needs none
 
-        if view.style != "default":
-            raise UserError(f"Push-T has no pictures of style '{view.style}': known: default")
+        from grasp_bench.envs.pusht import pygame_pictures
+
+        drawings = {"default": render, "pygame": pygame_pictures.draw}
+        if view.style not in drawings:
+            known = ", ".join(drawings)
+            raise UserError(f"Push-T has no pictures of style '{view.style}': known: {known}")
         rows = np.asarray(states, dtype=np.float64)
         proprio = rows[:, PROPRIO_COLUMNS].astype(np.float32)
-        pixels = torch.from_numpy(render(rows, view.size))
+        pixels = torch.from_numpy(drawings[view.style](rows, view.size))
         return Observation(pixels, torch.from_numpy(proprio))
 
     def outcomes(self, states: FloatArray, goals: FloatArray) -> list[PlanOutcome]:

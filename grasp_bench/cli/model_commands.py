@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,11 @@ from grasp_bench.core.registry import did_you_mean
 from grasp_bench.diagnostics import SECTIONS, Section
 from grasp_bench.run.config import parse_names
 
-models_app = typer.Typer(name="models", help="List world models; measure what one knows.")
+Foreign = Literal["dino-wm", "lewm"]
+
+models_app = typer.Typer(
+    name="models", help="List world models, import others' and measure what one knows."
+)
 
 
 @models_app.callback(invoke_without_command=True)
@@ -37,6 +41,29 @@ def models(context: typer.Context) -> None:
     for one, problem in found:
         if problem is not None:
             print(f"grasp-bench: {one_line(f'{one.name}: {problem}')}", file=sys.stderr)
+
+
+@models_app.command("import")
+def import_model(
+    kind: Annotated[Foreign, typer.Argument(help="Whose checkpoint it is.")],
+    path: Annotated[Path, typer.Argument(help="The checkpoint: a folder or a file.")],
+    backbone: Annotated[
+        str, typer.Option(help="DINO-WM's encoder: a name on the hub, or a folder.")
+    ] = "facebook/dinov2-small",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.", show_default="checkpoints/KIND.safetensors"),
+    ] = None,
+) -> None:
+    """Convert another project's checkpoint; nothing in it is executed."""
+    from grasp_bench.models.importing.conversion import import_checkpoint
+
+    out = out or Path("checkpoints") / f"{kind}.safetensors"
+    command = f"grasp-bench models import {kind} {path}"
+    card = import_checkpoint(kind, path, out, command, backbone)
+    print(f"{out} sha256 {card['sha256']}")
+    if card["left_out"]:
+        print(f"left out: {', '.join(card['left_out'])}")
 
 
 @models_app.command("eval")

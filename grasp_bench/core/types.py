@@ -73,10 +73,12 @@ class Observation:
 class WorldModel(Protocol):
     """A learned model s' = F(s, a) in a latent space, as planners see it.
 
-    A model whose `distance` has a visual and a proprioceptive part may weigh the second:
-    `weighted_distance(state, goal, proprio_weight)`.
-    A model may also have a `prior`, an `ActionPrior`, which problems hand to planners, and a
-    `probe`, a `StateProbe`, by which trials say whether a plan succeeds in the model.
+    A model whose distance to a goal has a visual and a proprioceptive part weighs the second:
+    `goal_distance(state, goal, proprio_weight)`. One that remembers several frames has `context`,
+    their number, and `step_in_context(states, actions)`: [..., n, *Z] and [..., n, A] to
+    [..., *Z], for n up to `context`. A model may also have a `prior`, an `ActionPrior`, which
+    problems hand to planners, and a `probe`, a `StateProbe`, by which trials say whether a plan
+    succeeds in the model.
 
     Attributes:
         frameskip: environment steps per model step.

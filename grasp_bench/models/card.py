@@ -23,6 +23,7 @@ class _Card(_Required, total=False):
     model_sha256: str
     normalisation: dict[str, list[float]]
     held_out: dict[str, object]
+    certificate: dict[str, list[float]]
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:

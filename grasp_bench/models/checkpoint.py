@@ -13,7 +13,9 @@ from grasp_bench.core.plugins import is_spec
 from grasp_bench.core.registry import Registry, did_you_mean
 from grasp_bench.models.card import read_card, write_card
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
+from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
 from grasp_bench.models.latent import LatentWorldModel
+from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.models.weights import Architecture, check_weights, load_weights, save_weights
@@ -25,11 +27,15 @@ CHECKPOINT_FOLDERS = (
     Path(sys.prefix) / "share" / "grasp-bench" / "checkpoints",
 )
 
-# The shipped architectures, by the kind that a card names.
-_KINDS: dict[str, Architecture[Any, LatentWorldModel]] = {
+CheckpointModel = LatentWorldModel | DinoWM | LeWM
+
+# The architectures, by the kind that a card names.
+_KINDS: dict[str, Architecture[Any, CheckpointModel]] = {
     CompactWorldModel.kind: Architecture(CompactConfig, CompactWorldModel),
     PatchWorldModel.kind: Architecture(PatchConfig, PatchWorldModel),
     PoseWorldModel.kind: Architecture(PatchConfig, PoseWorldModel),
+    DinoWM.kind: Architecture(DinoWMConfig, DinoWM),
+    LeWM.kind: Architecture(LeWMConfig, LeWM),
 }
 
 # Installed packages add world models here: factories, as `loading.load_model` describes them.
@@ -87,7 +93,7 @@ def _readable_card(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _kind(path: Path, card: dict[str, Any]) -> Architecture[Any, LatentWorldModel]:
+def _kind(path: Path, card: dict[str, Any]) -> Architecture[Any, CheckpointModel]:
     kind = card.get("kind", "")
     if kind not in _KINDS:
         raise UserError(
@@ -134,7 +140,7 @@ def find_checkpoint(name: str) -> Path:
     raise UserError(f"unknown world model '{name}': {hint}")
 
 
-def save_checkpoint(model: LatentWorldModel, path: Path, card: dict[str, Any]) -> dict[str, Any]:
+def save_checkpoint(model: CheckpointModel, path: Path, card: dict[str, Any]) -> dict[str, Any]:
     """Writes a model to `path` (`.safetensors`) and its card beside; returns the whole card.
 
     Args:
@@ -146,7 +152,7 @@ def save_checkpoint(model: LatentWorldModel, path: Path, card: dict[str, Any]) -
     return save_weights(path, model.state_dict(), facts | card)
 
 
-def read_checkpoint(path: Path) -> tuple[LatentWorldModel, dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[CheckpointModel, dict[str, Any]]:
     """Reads a model, in evaluation mode and without parameter gradients, and its card.
 
     Raises:

@@ -125,9 +125,9 @@ class LatentWorldModel(nn.Module, ABC):
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the mean squared visual plus the mean squared proprioceptive error, [...]."""
-        return self.weighted_distance(state, goal, 1.0)
+        return self.goal_distance(state, goal, 1.0)
 
-    def weighted_distance(self, state: Tensor, goal: Tensor, proprio_weight: float) -> Tensor:
+    def goal_distance(self, state: Tensor, goal: Tensor, proprio_weight: float) -> Tensor:
         """Returns `distance` with the proprioceptive part times its weight, [...]."""
         split: Tensor = _SquaredDistance.apply(  # type: ignore[no-untyped-call]
             state, goal, self, proprio_weight

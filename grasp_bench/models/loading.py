@@ -16,12 +16,14 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.json_files import shown
 from grasp_bench.core.plugins import file_sha256, foreign_code
 from grasp_bench.core.types import View, WorldModel
+from grasp_bench.models.certificate import check_certificate
 from grasp_bench.models.checkpoint import (
     PLUGIN_MODELS,
     find_checkpoint,
     is_plugin,
     read_checkpoint,
 )
+from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.prior import LatentPrior, load_prior, prior_path
 from grasp_bench.models.probe import load_probe
 
@@ -81,6 +83,8 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     path = find_checkpoint(name)
     model, card = read_checkpoint(path)
     model.to(where)
+    if certificate := card.get("certificate"):
+        check_certificate(model, certificate, path.stem)
     loaded = LoadedModel(model, path.stem, card["sha256"], card, source=name)
     if (probe := load_probe(path, card["sha256"], model)) is not None:
         model.probe, probe_sha256 = probe
@@ -89,6 +93,8 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     if found is None:
         return loaded
     prior, prior_sha256 = found
+    if not isinstance(model, LatentWorldModel):
+        raise UserError(f"'{path.stem}' is of a kind that takes no action prior")
     with torch.no_grad():
         read = model.summary(torch.zeros(1, *model.latent_shape, device=where)).shape[-1]
     if (prior.config.latent, prior.config.action) != (read, model.action_dim):

@@ -81,7 +81,7 @@ class DinoConfig(_DinoSizes, total=False):
 class DinoEncoder(nn.Module):
     """Encodes a picture as DINOv2's normalised patch tokens, as DINO-WM does.
 
-    It needs the extra `dinov2`. `config` is what `transformers.Dinov2Config` takes; the
+    It needs the extra `models`. `config` is what `transformers.Dinov2Config` takes; the
     weights are loaded separately.
     """
 
@@ -106,7 +106,7 @@ def transformers() -> Any:
     try:
         return importlib.import_module("transformers")
     except ImportError as error:
-        raise UserError("DINOv2 needs transformers: pip install 'grasp-bench[dinov2]'") from error
+        raise UserError("DINOv2 needs transformers: pip install 'grasp-bench[models]'") from error
 
 
 class PatchDecoder(nn.Module):

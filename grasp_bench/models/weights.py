@@ -32,7 +32,7 @@ _LARGEST_HEADER = 2**18  # bytes; a tensor takes some hundred
 _TYPE, _TYPE_BYTES = "F32", 4  # of all weights
 _MOST_AXES = 8
 # Sizes that building takes as long as: every one of these has four tensors or more.
-_LAYERS, _TENSORS_PER_LAYER = ("blocks", "encoder_blocks", "num_hidden_layers"), 4
+_LAYERS, _TENSORS_PER_LAYER = ("blocks", "encoder_blocks", "num_hidden_layers", "depth"), 4
 
 
 @dataclass(frozen=True)

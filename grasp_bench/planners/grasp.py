@@ -162,22 +162,17 @@ class GRASP(RestartingPlanner):
         """Returns L [B] of virtual states s_1 .. s_{T-1} [B, T - 1, *Z] and actions [B, T, A].
 
         `progress` through the sync phase, 0 to 1, decides the goal weight. All transitions are
-        one call of the model, all distances one as well.
+        one call of the model.
         """
         start, goal = problem.start[:, None], problem.goal[:, None]
         inputs = states.detach() if self.stop_state_gradient else states
         reached = problem.model.step(torch.cat([start, inputs], dim=1), actions)
-        successors = torch.cat([states, goal], dim=1)
         weight = annealed(self.goal_weight, self.final_goal_weight, progress)
-        if problem.objective.proprio_weight != 1.0:
-            misses = goal_distance(problem, reached, goal.expand_as(reached))
-            defects = problem.model.distance(reached[:, :-1], states).sum(dim=1) + misses[:, -1]
-            return defects + weight * misses.sum(dim=1) if self.dense_goal else defects
+        defects = problem.model.distance(reached[:, :-1], states).sum(dim=1)
         if not self.dense_goal:
-            return problem.model.distance(reached, successors).sum(dim=1)
-        targets = torch.stack([successors, goal.expand_as(successors)])
-        defects, misses = problem.model.distance(reached, targets).sum(dim=2).unbind()
-        return defects + weight * misses
+            return defects + goal_distance(problem, reached[:, -1], problem.goal)
+        misses = goal_distance(problem, reached, goal.expand_as(reached))
+        return defects + misses[:, -1] + weight * misses.sum(dim=1)
 
     def _synchronise(
         self, problem: Problem, states: Tensor, actions: Tensor, noise: NoiseStreams
@@ -230,6 +225,10 @@ class PlainMean:
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the mean squared difference [...] of latents [..., *Z]."""
         return (state - goal).square().mean(self._dims)
+
+    def goal_distance(self, state: Tensor, goal: Tensor, proprio_weight: float) -> Tensor:
+        """Returns `distance`, whatever the weight."""
+        return self.distance(state, goal)
 
 
 def with_plain_mean(problem: Problem) -> Problem:

@@ -37,13 +37,13 @@ def goal_distance(problem: Problem, states: Tensor, goals: Tensor) -> Tensor:
         UserError: the model's distance has no parts to weigh.
     """
     model, weight = problem.model, problem.objective.proprio_weight
-    if weight == 1.0:
-        return model.distance(states, goals)
-    weighted = getattr(model, "weighted_distance", None)
-    if weighted is None:
+    weighted = getattr(model, "goal_distance", None)
+    if weighted is not None:
+        distance: Tensor = weighted(states, goals, weight)
+        return distance
+    if weight != 1.0:
         raise UserError("this world model's distance has no proprioceptive part to weigh")
-    distance: Tensor = weighted(states, goals, weight)
-    return distance
+    return model.distance(states, goals)
 
 
 def goal_gradient(problem: Problem, actions: Tensor) -> tuple[Tensor, Tensor]:

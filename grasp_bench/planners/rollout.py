@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from grasp_bench.core.types import WorldModel
 
 def rollout(model: WorldModel, start: Tensor, actions: Tensor) -> Tensor:
     """Returns the states s_1 .. s_T that follow `start` under `actions`, s_{t+1} = F(s_t, a_t).
+
+    A model with a context of k frames is shown the last k, of which there is one at first.
 
     Args:
         model: the world model F.
@@ -54,14 +57,18 @@ def guided_rollout(
     Returns:
         actions [B, N, T, A], states [B, N, T, *Z] and the states s_T [B, N, *Z] they lead to.
     """
-    actions, states = actions.clone(), states.clone()
+    actions, states, memory = actions.clone(), states.clone(), context_of(model)
     state = states[:, :0, 0]
     for t in range(actions.shape[-2]):
         before, left = state.shape[1], bisect_right(leaves, t)
         state = torch.cat([state, states[:, before:left, t]], dim=1)
         chosen = choose(t, state)
         states[:, :left, t], actions[:, :left, t] = state, chosen
-        state = model.step(state, chosen)
+        seen = slice(max(0, t + 1 - memory), t + 1)
+        if seen.stop - seen.start == 1:
+            state = model.step(state, chosen)
+        else:
+            state = in_context(model, states[:, :left, seen], actions[:, :left, seen])
     return actions, states, state
 
 
@@ -77,6 +84,23 @@ def spread(model: WorldModel, latent: Tensor, leading: torch.Size) -> Tensor:
 
 def _successors(model: WorldModel, start: Tensor, actions: Tensor) -> Iterator[Tensor]:
     state = spread(model, start, actions.shape[:-2])
-    for action in actions.unbind(dim=-2):
-        state = model.step(state, action)
+    rank, seen = len(model.latent_shape), deque[Tensor](maxlen=context_of(model))
+    for t, action in enumerate(actions.unbind(dim=-2)):
+        seen.append(state)
+        if len(seen) == 1:
+            state = model.step(state, action)
+        else:
+            taken = actions[..., t + 1 - len(seen) : t + 1, :]
+            state = in_context(model, torch.stack(list(seen), dim=-1 - rank), taken)
         yield state
+
+
+def context_of(model: WorldModel) -> int:
+    """Returns how many frames the model remembers; 1 is a Markov model."""
+    return int(getattr(model, "context", 1))
+
+
+def in_context(model: WorldModel, states: Tensor, actions: Tensor) -> Tensor:
+    """Returns the state [..., *Z] after states [..., n, *Z] and their actions [..., n, A]."""
+    following: Tensor = cast(Any, model).step_in_context(states, actions)
+    return following

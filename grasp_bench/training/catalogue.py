@@ -7,10 +7,10 @@ from dataclasses import replace
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.registry import find
 from grasp_bench.models.compact import CompactConfig
+from grasp_bench.models.dinov2 import read_dino_config
 from grasp_bench.models.patch import PatchConfig
 from grasp_bench.training.compact.compact_recipe import CompactRecipe
 from grasp_bench.training.loop import Schedule
-from grasp_bench.training.pose.dinov2 import read_dino_config
 from grasp_bench.training.pose.pose_recipes import PatchRecipe, PoseRecipe
 from grasp_bench.training.training_run import Recipe
 

@@ -34,7 +34,14 @@ class MeteredModel:
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
         """Takes the wrapped model's step and counts it."""
-        output = self._model.step(state, action)
+        return self._counted(self._model.step(state, action))
+
+    def step_in_context(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Takes a step of several frames, which counts as one transition, and counts it."""
+        model: Any = self._model
+        return self._counted(model.step_in_context(states, actions))
+
+    def _counted(self, output: Tensor) -> Tensor:
         rows = math.prod(output.shape[: output.ndim - len(self.latent_shape)])
         self.model_evals_forward += rows
         if output.requires_grad:

@@ -24,9 +24,9 @@ def check_model(loaded: LoadedModel, task_set: TaskSet, protocol: TrialProtocol)
             or numbers that are not finite; or it cannot weigh what the objective wants weighed.
     """
     what = f"world model '{loaded.source or loaded.name}'"
-    weighs = callable(getattr(loaded.model, "weighted_distance", None))
+    weighs = callable(getattr(loaded.model, "goal_distance", None))
     if protocol.proprio_weight != 1.0 and not weighs:
-        raise UserError(f"{what} has no `weighted_distance`: --proprio-weight must be 1")
+        raise UserError(f"{what} has no `goal_distance`: --proprio-weight must be 1")
     with foreign_code(what):
         _try(loaded.model, task_set, what)
 

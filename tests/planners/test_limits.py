@@ -89,12 +89,12 @@ def make_compact():
     return Problem(model, torch.randn(2, size), torch.randn(2, size), steps=3)
 
 
-def test_the_gradient_of_a_weighted_distance_is_autograds(make_compact):
+def test_the_gradient_of_a_goal_distance_is_autograds(make_compact):
     model = make_compact.model
     for weight in (0.0, 0.3, 1.0):
         state = make_compact.start.clone().requires_grad_()
         (ours,) = torch.autograd.grad(
-            model.weighted_distance(state, make_compact.goal, weight).sum(), state
+            model.goal_distance(state, make_compact.goal, weight).sum(), state
         )
         errors = (state - make_compact.goal).square()
         plain = errors[:, : model.visual_dim].mean(1) + weight * errors[:, model.visual_dim :].mean(

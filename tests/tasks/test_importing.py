@@ -19,7 +19,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.envs.pusht.recordings import absolute_targets, complete_states, follow_targets
 from grasp_bench.envs.pusht.simulator import PushT
 from grasp_bench.tasks.importing import read_recording
-from grasp_bench.tasks.importing.plain_pickle import read_whole_numbers
+from grasp_bench.tasks.importing.pickled_numbers import read_whole_numbers
 from grasp_bench.tasks.known_sets import HUMAN_RECORDING_SHA256
 
 LAYOUTS = ["zarr 2", "zarr 3", "dinowm", "dinowm without velocities", "hdf5", "lance"]

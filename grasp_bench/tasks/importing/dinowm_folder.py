@@ -15,7 +15,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.plugins import foreign_code
 from grasp_bench.envs.pusht.recordings import absolute_targets
 from grasp_bench.envs.pusht.simulator import ACTION_SCALE
-from grasp_bench.tasks.importing.plain_pickle import read_whole_numbers
+from grasp_bench.tasks.importing.pickled_numbers import read_whole_numbers
 from grasp_bench.tasks.importing.recording import (
     Recording,
     check_array,

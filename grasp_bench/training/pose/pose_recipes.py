@@ -9,13 +9,13 @@ from torch import nn
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.envs.pusht import PUSHT
+from grasp_bench.models.dinov2 import load_dino_weights
 from grasp_bench.models.loading import load_model
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
 from grasp_bench.models.patch_encoder import DinoEncoder
 from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.training.dynamics import LatentEpisodes, set_statistics
 from grasp_bench.training.loop import Schedule, Trained
-from grasp_bench.training.pose.dinov2 import load_dino_weights
 from grasp_bench.training.pose.picture_loss import picture_loss
 from grasp_bench.training.pose.token_autoencoder import (
     NOISE,

@@ -1,11 +1,18 @@
-"""Takes a pretrained DINOv2 as the patch model's encoder; needs the extra `dinov2`."""
+"""Takes a pretrained DINOv2 as an encoder; needs the extra `models`."""
 
 from __future__ import annotations
 
+import math
 from typing import cast
+
+import torch
+from torch import Tensor, nn
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.models.patch_encoder import DinoConfig, DinoEncoder, transformers
+
+_PLACES = "embeddings.position_embeddings"
+_OFFSET = 0.1  # of the original code's interpolation
 
 
 def read_dino_config(source: str) -> DinoConfig:
@@ -27,11 +34,32 @@ def read_dino_config(source: str) -> DinoConfig:
 def load_dino_weights(encoder: DinoEncoder, source: str) -> None:
     """Loads DINOv2 weights into the encoder, from safetensors only; nothing is unpickled.
 
+    The embedding of places is resized to the encoder's pictures once and for all.
+
     Raises:
         UserError: there are no weights, or only in another format.
     """
+    transformers().utils.logging.disable_progress_bar()
     try:
         pretrained = transformers().Dinov2Model.from_pretrained(source, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise UserError(f"no DINOv2 weights at '{source}': {str(error).splitlines()[0]}") from error
-    encoder.backbone.load_state_dict(pretrained.state_dict())
+    weights = pretrained.state_dict()
+    wanted = encoder.backbone.state_dict()[_PLACES].shape
+    weights[_PLACES] = resized_places(weights[_PLACES], wanted[1] - 1)
+    encoder.backbone.load_state_dict(weights)
+
+
+def resized_places(places: Tensor, tokens: int) -> Tensor:
+    """Resizes an embedding of places [1, 1 + G * G, W] to a square grid of `tokens`.
+
+    As the original code (facebookresearch/dinov2) does it for its first models: bicubic, for a
+    grid that is a tenth of a token larger. The transformers library resizes without that tenth.
+    """
+    old, new = math.isqrt(places.shape[1] - 1), math.isqrt(tokens)
+    if old == new:
+        return places
+    grid = places[:, 1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    scale = (new + _OFFSET) / old
+    grid = nn.functional.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
+    return torch.cat([places[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
