@@ -66,6 +66,26 @@ def import_model(
         print(f"left out: {', '.join(card['left_out'])}")
 
 
+@models_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Published checkpoint: lewm-pusht.")],
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Commit or branch on the hub.", show_default="the pinned or newest"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.", show_default="checkpoints/NAME.safetensors"),
+    ] = None,
+) -> None:
+    """Download a published checkpoint from the Hugging Face hub and convert it."""
+    from grasp_bench.models.importing.published import fetch_model
+
+    out = out or Path("checkpoints") / f"{name}.safetensors"
+    card = fetch_model(name, out, f"grasp-bench models fetch {name}", revision)
+    print(f"{out} sha256 {card['sha256']}")
+
+
 @models_app.command("eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],

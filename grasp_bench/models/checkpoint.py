@@ -27,6 +27,8 @@ CHECKPOINT_FOLDERS = (
     Path(sys.prefix) / "share" / "grasp-bench" / "checkpoints",
 )
 
+FOREIGN = "swm:"  # before the name of a model that stable-worldmodel loads
+
 CheckpointModel = LatentWorldModel | DinoWM | LeWM
 
 # The architectures, by the kind that a card names.
@@ -104,8 +106,8 @@ def _kind(path: Path, card: dict[str, Any]) -> Architecture[Any, CheckpointModel
 
 
 def is_plugin(name: str) -> bool:
-    """Tells whether a model's name is an installed plugin's or a `file.py:make_model`."""
-    return is_spec(name) or name in PLUGIN_MODELS.names()
+    """Tells whether a model's name is none of a checkpoint: a plugin's, or another library's."""
+    return name.startswith(FOREIGN) or is_spec(name) or name in PLUGIN_MODELS.names()
 
 
 def checkpoint_paths() -> dict[str, Path]:

@@ -18,11 +18,13 @@ from grasp_bench.core.plugins import file_sha256, foreign_code
 from grasp_bench.core.types import View, WorldModel
 from grasp_bench.models.certificate import check_certificate
 from grasp_bench.models.checkpoint import (
+    FOREIGN,
     PLUGIN_MODELS,
     find_checkpoint,
     is_plugin,
     read_checkpoint,
 )
+from grasp_bench.models.foreign_latents import load_foreign
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.prior import LatentPrior, load_prior, prior_path
 from grasp_bench.models.probe import load_probe
@@ -68,9 +70,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
 
     Args:
         name: a checkpoint's name such as `pusht-compact`, a path to a `.safetensors` file, an
-            installed plugin's name, or `file.py:make_model` or `module:make_model`. A plugin
-            names a factory: a function of the device's name that returns a `LoadedModel` or
-            a bare `WorldModel`.
+            installed plugin's name, `swm:` and what stable-worldmodel loads, or
+            `file.py:make_model` or `module:make_model`. A plugin names a factory: a function of
+            the device's name that returns a `LoadedModel` or a bare `WorldModel`.
         device: where the model lives, e.g. "cpu" or "cuda".
 
     Raises:
@@ -78,6 +80,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             fails or returns something that is no world model.
     """
     where = find_device(device)
+    if name.startswith(FOREIGN):
+        foreign = load_foreign(name.removeprefix(FOREIGN), device)
+        return LoadedModel(foreign, name, _weights_sha256(foreign) or "", source=name)
     if is_plugin(name):
         return _load_plugin(name, device)
     path = find_checkpoint(name)

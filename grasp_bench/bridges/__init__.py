@@ -1,0 +1,1 @@
+"""Connects this package with other libraries of the field, each imported when it is used."""
