@@ -12,9 +12,10 @@ MODEL ?= pusht-compact
 # Planner seconds: those that the model's settings were tuned for.
 BUDGET_pusht-patch := 3
 BUDGET ?= $(or $(BUDGET_$(MODEL)),2)
-# Another model's results do not go into the same folder.
+TASKS ?= eval
+# Another model's results do not go into the same folder, nor those of other tasks.
 NAME := $(notdir $(basename $(MODEL)))
-OF_MODEL := $(if $(filter-out pusht-compact,$(NAME)),-$(NAME))
+OF_MODEL := $(if $(filter-out pusht-compact,$(NAME)),-$(NAME))$(if $(filter-out eval,$(TASKS)),-$(notdir $(basename $(TASKS))))
 OUT ?= results/reproduce$(OF_MODEL)
 SMOKE := results/smoke$(OF_MODEL)
 
@@ -31,7 +32,7 @@ help:
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
-	@echo "                      PRESET=all: every planner"
+	@echo "                      PRESET=all: every planner; MODEL=..., TASKS=human: of others"
 	@echo "make short            the same at H = 10, 20, 30"
 	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch, pusht-pose: other models"
 	@echo "make regression       a deterministic sweep compared with the stored one"
@@ -64,7 +65,7 @@ test-slow: env
 	$(BIN)/pytest -q -m slow
 
 # The paper's table. Stopping it is safe: the same command goes on where it was.
-SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL)
+SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL) --tasks $(TASKS)
 # Planners that use their whole budget, for the time that is announced.
 PLANNERS_paper := 5
 PLANNERS_all := 10

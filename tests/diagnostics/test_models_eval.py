@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from grasp_bench.cli.app import main
-from grasp_bench.diagnostics.model_report import evaluate_model
+from grasp_bench.diagnostics.encoding import encode_states
+from grasp_bench.diagnostics.model_report import evaluate_model, store_probe
 from grasp_bench.diagnostics.report_settings import EvaluationSettings, ProbeSettings
 from grasp_bench.diagnostics.report_sheets import render_report
 from grasp_bench.models import load_model
@@ -74,7 +75,8 @@ def test_probes_and_open_loop_errors_are_tables_too(train, held_out, tiny_checkp
     model = load_model(str(tiny_checkpoint)).model
     probes = ProbeSettings(frames=500, steps=20, hidden=64, choice_frames=100)
     settings = EvaluationSettings(probes=probes, rollout_episodes=5)
-    report = evaluate_model(model, train, held_out, settings, ["probes"]).report
+    evaluation = evaluate_model(model, train, held_out, settings, ["probes"])
+    report = evaluation.report
     assert report["open_loop"]["16"]["copy_block_px_median"] > 0
     text = render_report(report, "markdown")
     assert "| linear |" in text
@@ -82,6 +84,25 @@ def test_probes_and_open_loop_errors_are_tables_too(train, held_out, tiny_checkp
     assert "500 frames, 2 x 64, 20 steps of 512" in text
     assert "model steps" in render_report(report, "rich")
     assert "\nopen_loop,16,copy_block_px_median," in render_report(report, "csv")
+
+
+def test_the_best_probe_is_kept_beside_the_checkpoint(train, held_out, tiny_checkpoint, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(tiny_checkpoint.with_suffix(suffix), path.with_suffix(suffix))
+    before = load_model(str(path))
+    assert before.probe_sha256 is None
+    probes = ProbeSettings(frames=500, steps=20, hidden=64, choice_frames=100)
+    settings = EvaluationSettings(probes=probes, rollout_episodes=5)
+    evaluation = evaluate_model(before.model, train, held_out, settings, ["probes"])
+    assert store_probe(evaluation, path, before.sha256) == tmp_path / "probes" / path.name
+    after = load_model(str(path))
+    assert after.probe_sha256 is not None
+    states = held_out.states[:2, 0].astype("float64")
+    read = after.model.probe.read(encode_states(after.model, states))
+    expected = evaluation.report["probes"][after.model.probe.probe.config.kind]
+    assert read.shape == (2, 7)
+    assert expected["agent_px_rmse"] > 0
 
 
 @pytest.mark.parametrize(
@@ -93,6 +114,7 @@ def test_probes_and_open_loop_errors_are_tables_too(train, held_out, tiny_checkp
         (["--tasks", "400"], "400 tasks asked for"),
         (["--held-out", "nowhere"], "no demonstrations in nowhere"),
         (["--device", "abacus"], "abacus"),
+        (["--sections", "ranking", "--store-probe"], "--store-probe needs the section probes"),
     ],
 )
 def test_bad_input_is_one_sentence(evaluate, tiny_checkpoint, options, sentence):

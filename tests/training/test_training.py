@@ -107,6 +107,7 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
     assert card["curves"]["dynamics"][-1]["loss"] < card["curves"]["dynamics"][0]["loss"]
     assert "labels" in card["supervision"]
     loaded = load_model(str(path))
+    assert loaded.probe_sha256 is not None
     arguments = (recipe, datasets / "train", datasets / "held-out", tmp_path / "run")
     again = train_world_model(*arguments, tmp_path / "again.safetensors", "a test")
     assert again["sha256"] == loaded.sha256
