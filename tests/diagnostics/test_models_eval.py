@@ -100,9 +100,8 @@ def test_the_best_probe_is_kept_beside_the_checkpoint(train, held_out, tiny_chec
     assert after.probe_sha256 is not None
     states = held_out.states[:2, 0].astype("float64")
     read = after.model.probe.read(encode_states(after.model, states))
-    expected = evaluation.report["probes"][after.model.probe.probe.config.kind]
     assert read.shape == (2, 7)
-    assert expected["agent_px_rmse"] > 0
+    assert abs(read[:, :2] - states[:, :2]).max() < 5
 
 
 @pytest.mark.parametrize(
