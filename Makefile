@@ -68,7 +68,7 @@ test-slow: env
 SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL) --tasks $(TASKS)
 # Planners that use their whole budget, for the time that is announced.
 PLANNERS_paper := 5
-PLANNERS_all := 10
+PLANNERS_all := 16
 PLANNERS = $(or $(PLANNERS_$(PRESET)),$(error PRESET is paper or all, not '$(PRESET)'))
 
 reproduce: env

@@ -10,12 +10,13 @@ from typing import Any
 PlannerChoice = tuple[str, Mapping[str, Any]]
 
 _PAPER = ("cem", "gd", "latco", "grasp")
+_FURTHER = (
+    "sift", "gd-adam", "lbfgs", "icem", "mppi", "predictive-sampling", "grad-cem", "latco-gn",
+)  # fmt: skip
+_WITH_PRIOR = ("grasp-plus", "prism", "leap", "prior-rerank", "prior-mean")
 _BOUNDS = ("zero", "random", "shuffled-demo", "demo")
 _COMPARED: list[PlannerChoice] = [(name, {}) for name in (*_PAPER, "grasp-plus", *_BOUNDS)]
-_ALL: list[PlannerChoice] = [
-    (name, {})
-    for name in (*_PAPER, "gd-adam", "icem", "mppi", "grad-cem", "latco-gn", "grasp-plus", *_BOUNDS)
-]
+_ALL: list[PlannerChoice] = [(name, {}) for name in (*_PAPER, *_FURTHER, *_WITH_PRIOR, *_BOUNDS)]
 # As the stored run has them, whatever is tuned later.
 _REGRESSION: list[PlannerChoice] = [
     ("cem", {"samples": "100", "elites": "10"}),

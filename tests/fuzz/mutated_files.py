@@ -1,4 +1,6 @@
-"""Loads mutated checkpoints, cards, priors, settings and task files; run as a process of its own.
+"""Loads mutated checkpoints, cards, priors, probes, settings, tasks and other projects' files.
+
+It is run as a process of its own:
 
     python mutated_files.py FOLDER SEED COUNT
 
@@ -13,6 +15,7 @@ import resource
 import shutil
 import sys
 import time
+import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +37,8 @@ from grasp_bench.models import (
     load_model,
     save_checkpoint,
 )
+from grasp_bench.models.importing.dino_wm_files import read_dino_wm
+from grasp_bench.models.importing.lewm_files import read_lewm
 from grasp_bench.models.prior import MixturePrior, PriorConfig, prior_path, save_prior
 from grasp_bench.models.probe import Probe, ProbeConfig, probe_path, save_probe
 from grasp_bench.tasks import load_tasks, write_tasks
@@ -41,6 +46,10 @@ from grasp_bench.tuning.resolve import resolve_planners
 
 MOST_SECONDS, MOST_BYTES = 10.0, 2 * 2**30
 SHIPPED = Path(__file__).parents[2] / "checkpoints"
+FIXTURES = Path(__file__).parents[1] / "models" / "fixtures"
+IMPORTED = {"dino-wm": FIXTURES / "dino_wm", "lewm": FIXTURES / "lewm"}
+ENCODER = {"hidden_size": 12, "patch_size": 14, "image_size": 28, "num_hidden_layers": 1,
+           "num_attention_heads": 2}  # fmt: skip
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
 TINY = PatchConfig(channels=2, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
 
@@ -57,7 +66,8 @@ def make_sources(folder: Path) -> list[Path]:
         card = save_checkpoint(model, path, {"normalisation": normalisation, "held_out": {"a": 1}})
         config = PriorConfig(8, model.action_dim, components=2, width=8, blocks=1)
         save_prior(MixturePrior(config), prior_path(path), {"model_sha256": card["sha256"]})
-        probe = Probe(ProbeConfig("mlp", 8, state=7, lengths=4, angles=1, hidden=4))
+        width = model.latent_shape[0]
+        probe = Probe(ProbeConfig("mlp", width, state=7, lengths=4, angles=1, hidden=4))
         save_probe(probe, probe_path(path), {"model_sha256": card["sha256"]})
         tuned = json.loads((SHIPPED / "settings" / "pusht-compact.json").read_text())
         planners = {name: tuned["planners"][name] for name in ("cem", "gd")}
@@ -142,6 +152,40 @@ def mutate(rng: Random, kind: str, path: Path, marker: Path) -> None:
             mutate_text(rng, settings_path(path), rng.choice(["settings", "planners", "tuning"]))
         case "tasks":
             mutate_tasks(rng, path.with_suffix(".parquet"), marker)
+        case "dino-wm" | "lewm":
+            mutate_foreign(rng, path.parent / kind, IMPORTED[kind], marker)
+
+
+def mutate_foreign(rng: Random, folder: Path, source: Path, marker: Path) -> None:
+    """Copies another project's checkpoint and mutates its archive, its pickle or its settings."""
+    shutil.copytree(source, folder)
+    (file,) = (*folder.rglob("*.pth"), *folder.rglob("*.pt"))
+    match rng.choice(["bytes", "pickle", "pickle", "pickle", "member", "settings", "evil"]):
+        case "bytes":
+            file.write_bytes(mutate_bytes(rng, file.read_bytes()))
+        case "settings":
+            (settings,) = (*folder.rglob("*.yaml"), *folder.rglob("*.json"))
+            settings.write_bytes(mutate_bytes(rng, settings.read_bytes()))
+        case how:
+            repack(rng, file, how, marker)
+
+
+def repack(rng: Random, file: Path, how: str, marker: Path) -> None:
+    """Writes an archive anew with one of its members changed, dropped or renamed."""
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (pickled,) = (name for name in members if name.endswith("data.pkl"))
+    name = pickled if how != "member" else rng.choice(sorted(members))
+    data = members.pop(name)
+    kept = rng.choice([name, name, name, f"../{name}", f"more/{name}"]) if how == "member" else name
+    if how == "evil":
+        members[kept] = a_pickle(rng, marker)
+    elif how == "pickle" or rng.random() < 0.8:
+        members[kept] = mutate_bytes(rng, data) if data else b"x"
+    compression = rng.choice([zipfile.ZIP_STORED] * 9 + [zipfile.ZIP_DEFLATED])
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def use(kind: str, path: Path, sha256: str) -> None:
@@ -150,14 +194,20 @@ def use(kind: str, path: Path, sha256: str) -> None:
         resolve_planners([("cem", {}), ("gd", {})], [20, 40], "tuned", str(path), sha256)
     elif kind == "tasks":
         load_tasks(str(path.with_suffix(".parquet")), 20)
+    elif kind == "dino-wm":
+        read_dino_wm(path.parent / kind, ENCODER)
+    elif kind == "lewm":
+        read_lewm(path.parent / kind)
     else:
         load_model(str(path))
 
 
 KINDS = (
     "weights", "weights", "card", "card", "prior", "prior card", "probe", "probe card", "settings",
-    "tasks",
+    "tasks", "dino-wm", "lewm",
 )  # fmt: skip
+
+OF_TINY = ("settings", "tasks", "probe", "probe card")  # shipped checkpoints may have none
 
 
 def main(folder: Path, seed: int, count: int) -> None:
@@ -174,7 +224,7 @@ def main(folder: Path, seed: int, count: int) -> None:
     for number in range(count):
         rng = Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]
-        tiny = sources[:3] if kind in ("settings", "tasks") or rng.random() < 0.8 else sources[3:]
+        tiny = sources[:3] if kind in OF_TINY or rng.random() < 0.8 else sources[3:]
         path = copied(rng.choice(tiny), folder / "checkpoints")
         sha256 = json.loads(path.with_suffix(".json").read_text())["sha256"]
         events.clear()

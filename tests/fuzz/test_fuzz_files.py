@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-MUTATIONS = 1200
+MUTATIONS = 1440
 
 
 @pytest.mark.slow
