@@ -13,7 +13,8 @@ from grasp_bench.cli.app import main
 from grasp_bench.core.system import torch_threads
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
 from grasp_bench.planners import planner_spec
-from grasp_bench.run import launch, worker
+from grasp_bench.run import worker
+from grasp_bench.run.executors import EXECUTORS
 from grasp_bench.run.launch import run_settings
 from grasp_bench.run.schema import NAMES
 from grasp_bench.run.store import read_results, write_rows
@@ -173,7 +174,7 @@ def _save(model: CompactWorldModel, folders: pytest.TempPathFactory) -> Path:
 class InThisProcess:
     """An executor without worker processes, which take seconds to start."""
 
-    def __init__(self, assignment):
+    def __init__(self, assignment, limits=None):
         self.assignment = assignment
 
     def run(self, units):
@@ -185,7 +186,7 @@ class InThisProcess:
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Has commands run their trials in this process."""
-    monkeypatch.setattr(launch, "LocalProcesses", InThisProcess)
+    monkeypatch.setitem(EXECUTORS._own, "local", InThisProcess)
     monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
 
 

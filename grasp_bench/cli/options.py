@@ -103,6 +103,16 @@ class RunOptions:
         Path | None,
         typer.Option(help="Run folder.", show_default="results/runs/ and a digest of the settings"),
     ] = None
+    executor: Annotated[str, typer.Option(help="Where trials run.")] = "local"
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="Seconds after which a trial is given up.", show_default="20 budgets"
+        ),
+    ] = None
+    trial_memory: Annotated[
+        int | None, typer.Option(min=64, help="MiB at which a trial is given up.")
+    ] = None
 
     def config(
         self, planners: Sequence[PlannerChoice], horizons: Sequence[int], start: Start | None = None
@@ -123,6 +133,9 @@ class RunOptions:
             protocol=TrialProtocol(**protocol),
             workers=self.workers,
             out=self.out,
+            executor=self.executor,
+            trial_timeout=self.trial_timeout,
+            trial_memory=self.trial_memory,
         )
 
 

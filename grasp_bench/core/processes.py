@@ -18,22 +18,19 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Has a worker make a call; all of it must pickle."""
-        with _interrupts_held_back():  # a worker is born when it is first needed
+        with interrupts_held_back():  # a worker is born when it is first needed
             return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager
-def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> Iterator[WorkerPool]:
-    """Opens worker processes that are ended on leaving, whatever they are at.
-
-    Args:
-        workers: how many.
-        prepare: called once in each worker.
-    """
+def worker_pool(workers: int) -> Iterator[WorkerPool]:
+    """Opens worker processes that are ended on leaving, whatever they are at."""
     context = get_context("spawn")
     # We alone hold the writing end: it closes when we stop, and when we are killed.
     lifeline, ours = context.Pipe(duplex=False)
-    pool = WorkerPool(workers, mp_context=context, initializer=_start, initargs=(lifeline, prepare))
+    pool = WorkerPool(
+        workers, mp_context=context, initializer=end_with_parent, initargs=(lifeline,)
+    )
     try:
         yield pool
     finally:
@@ -43,7 +40,7 @@ def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> Iter
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def interrupts_held_back() -> Iterator[None]:
     """Holds Ctrl-C back: it reaches us afterwards, and processes started within never.
 
     It goes to the whole process group; the parent decides what it means.
@@ -55,10 +52,9 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(lifeline: Connection, prepare: Callable[[], None] | None) -> None:
+def end_with_parent(lifeline: Connection) -> None:
+    """Has this process end when the other end of the lifeline closes, whatever it is at."""
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
-    if prepare is not None:
-        prepare()
 
 
 def _exit_with_parent(lifeline: Connection) -> None:

@@ -31,6 +31,10 @@ class RunConfig:
         protocol: how a trial is run.
         workers: processes; None for as many as the cores and threads allow.
         out: run folder; None for one named after the settings.
+        executor: where trials run, by its name.
+        trial_timeout: wall seconds after which a trial is given up; None for a multiple of the
+            budget.
+        trial_memory: MiB of memory at which it is given up; None for no limit.
     """
 
     planners: Sequence[PlannerChoice]
@@ -42,6 +46,9 @@ class RunConfig:
     protocol: TrialProtocol
     workers: int | None = None
     out: Path | None = None
+    executor: str = "local"
+    trial_timeout: float | None = None
+    trial_memory: int | None = None
 
 
 def parse_names(text: str) -> list[str]:

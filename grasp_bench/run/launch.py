@@ -18,9 +18,9 @@ from grasp_bench.core.system import usable_cores
 from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
 from grasp_bench.models import LoadedModel, load_model
-from grasp_bench.planners import PlannerSpec
+from grasp_bench.planners import PlannerSpec, make_planner
 from grasp_bench.run.config import RunConfig
-from grasp_bench.run.executors.local import LocalProcesses, WorkerDiedError
+from grasp_bench.run.executors import EXECUTORS, Failure, ResourceLimits, WorkersEndedError
 from grasp_bench.run.folder_checks import (
     check_criteria,
     check_labelling,
@@ -33,7 +33,7 @@ from grasp_bench.run.progress import SweepProgress
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.schema import identifying_columns
 from grasp_bench.run.sweep import Sweep, run_sweep
-from grasp_bench.run.worker import Assignment
+from grasp_bench.run.worker import Assignment, given_up
 from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.trial.model_check import check_model
 from grasp_bench.trial.protocol import TrialProtocol
@@ -41,6 +41,8 @@ from grasp_bench.trial.protocol import TrialProtocol
 RUNS_FOLDER = Path("results/runs")
 
 _MOST_PER_CORE = 16  # threads of all workers
+# Wall time after which a trial is given up: to start with, and per unit of the budget.
+_START_SECONDS, _SECONDS_PER_SECOND, _SECONDS_PER_CANDIDATE = 120.0, 20.0, 60.0
 
 FINISHED, TRIALS_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -86,6 +88,7 @@ def prepare(config: RunConfig) -> Prepared:
         UserError: something about it is wrong. Nothing has been computed then.
     """
     workers = _workers(config)
+    EXECUTORS.get(config.executor)
     loaded = load_model(config.model, config.protocol.device)
     for horizon in config.horizons:
         check_horizon(horizon, loaded.model.frameskip)
@@ -191,20 +194,37 @@ def run_shown(
     """
     asked_for = sweep.all_keys()
     assignment = Assignment(prepared.config.protocol, prepared.settings, prepared.workers)
+    config = prepared.config
+    executor = EXECUTORS.get(config.executor)(assignment, resource_limits(config))
+
+    def given_up_rows(failure: Failure) -> list[Row]:
+        unit = failure.unit
+        planner = make_planner(unit.planner.source, json.loads(unit.planner.hyperparameters))
+        task_set = prepared.task_sets[unit.horizon]
+        return given_up(assignment, unit, task_set, prepared.loaded, planner, failure.reason)
+
     earlier = finished_trials(folder, asked_for)
     with SweepProgress(console, _totals(sweep, by), line_per_trial, by) as progress:
         for label, group in earlier.groupby(by):
             progress.count(str(label), len(group), int(group["success"].sum()))
         try:
-            run_sweep(sweep, folder, LocalProcesses(assignment), progress.add)
+            run_sweep(sweep, folder, executor, progress.add, given_up_rows)
             return progress.errors
         except KeyboardInterrupt:
             stopped = _safe(progress.done, asked_for, folder)
-        except (WorkerDiedError, OSError) as error:
+        except (WorkersEndedError, OSError) as error:
             reason = os_error_sentence(error) if isinstance(error, OSError) else error
             raise UserError(f"{reason}: {_safe(progress.done, asked_for, folder)}") from error
     console.print(f"stopped: {stopped}", soft_wrap=True)
     return None
+
+
+def resource_limits(config: RunConfig) -> ResourceLimits:
+    """Returns what a unit may take; by default a multiple of the budget, however it is counted."""
+    protocol = config.protocol
+    per = _SECONDS_PER_SECOND if protocol.clock == "wall" else _SECONDS_PER_CANDIDATE
+    seconds = config.trial_timeout or _START_SECONDS + per * protocol.budget
+    return ResourceLimits(seconds, config.trial_memory)
 
 
 def _totals(sweep: Sweep, by: str) -> dict[str, int]:

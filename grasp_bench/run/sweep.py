@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from grasp_bench.core.types import Row
 from grasp_bench.planners import PlannerSpec
-from grasp_bench.run.executors.local import LocalProcesses
+from grasp_bench.run.executors import Executor, Failure
 from grasp_bench.run.run_folder import RunFolder
 from grasp_bench.run.worker import WorkUnit
 from grasp_bench.tasks import TaskSet
@@ -54,12 +54,20 @@ class Sweep:
 def run_sweep(
     sweep: Sweep,
     folder: RunFolder,
-    executor: LocalProcesses,
+    executor: Executor,
     on_rows: Callable[[list[Row]], None],
+    given_up: Callable[[Failure], list[Row]],
 ) -> None:
     """Runs the trials that the folder lacks, and stores each as it finishes.
 
     However this ends, what had finished is on disk; running it again does the rest.
+
+    Args:
+        sweep: the grid.
+        folder: to store in.
+        executor: runs the units.
+        on_rows: called with rows once they are stored.
+        given_up: makes the rows of a unit that nobody could bring to an end.
     """
     done = folder.finished()
     pending: Iterable[WorkUnit] = (
@@ -67,7 +75,8 @@ def run_sweep(
     )
     try:
         with closing(executor.run(pending)) as results:
-            for unit_rows in results:
+            for result in results:
+                unit_rows = given_up(result) if isinstance(result, Failure) else result
                 # A batch that was half done is run whole, as batches round differently.
                 rows = [row for row in unit_rows if row["trial_key"] not in done]
                 folder.add(rows)

@@ -79,11 +79,43 @@ def run_tasks(
 
     A planner that raises, or breaks the protocol, makes rows of status `error`.
     """
-    protocol, spec = assignment.protocol, unit.planner
+    protocol = assignment.protocol
     tasks = task_set.tasks[unit.begin : unit.end]
     reference_seconds = time_reference_workload(protocol.device)
     started = datetime.now(UTC)
-    outcomes = _outcomes(task_set, tasks, planner, loaded, protocol, spec.label)
+    outcomes = _outcomes(task_set, tasks, planner, loaded, protocol, unit.planner.label)
+    shared = {"reference_seconds": reference_seconds, "started_at": started}
+    return _rows(assignment, unit, task_set, loaded, planner, outcomes, shared)
+
+
+def given_up(
+    assignment: Assignment,
+    unit: WorkUnit,
+    task_set: TaskSet,
+    loaded: LoadedModel,
+    planner: Planner,
+    reason: str,
+) -> list[Row]:
+    """Makes the rows of a unit that no worker brought to an end, of status `error`."""
+    error = {"status": "error", "error": f"TrialGivenUp: {reason}"}
+    outcome = error | _no_outcome(task_set.environment)
+    shared = {"reference_seconds": None, "started_at": datetime.now(UTC)}
+    outcomes = [outcome] * (unit.end - unit.begin)
+    return _rows(assignment, unit, task_set, loaded, planner, outcomes, shared)
+
+
+def _rows(
+    assignment: Assignment,
+    unit: WorkUnit,
+    task_set: TaskSet,
+    loaded: LoadedModel,
+    planner: Planner,
+    outcomes: Sequence[Row],
+    shared: Row,
+) -> list[Row]:
+    """Joins what is known of a unit's trials, the outcomes one by one."""
+    spec, protocol = unit.planner, assignment.protocol
+    tasks = task_set.tasks[unit.begin : unit.end]
     return [
         {
             "trial_key": spec.trial_key(task.id),
@@ -104,9 +136,8 @@ def run_tasks(
             **outcome,
             **assignment.settings,
             **asdict(describe_system(protocol.device)),
-            "reference_seconds": reference_seconds,
             "workers": assignment.workers,
-            "started_at": started,
+            **shared,
         }
         for task, outcome in zip(tasks, outcomes, strict=True)
     ]

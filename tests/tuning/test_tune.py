@@ -12,7 +12,8 @@ import pytest
 from grasp_bench.planners import PLANNERS
 from grasp_bench.planners.search_space import Choice, FloatRange
 from grasp_bench.planners.shared import evaluated
-from grasp_bench.run import launch, worker
+from grasp_bench.run import worker
+from grasp_bench.run.executors import EXECUTORS
 from grasp_bench.run.schema import SYSTEM
 from grasp_bench.run.store import read_results
 from grasp_bench.run.worker import run_unit
@@ -82,7 +83,7 @@ class InThisProcess:
 def _small(monkeypatch):
     for planner in (Follower, Breaking):
         monkeypatch.setitem(PLANNERS._own, planner.name, planner)
-    monkeypatch.setattr(launch, "LocalProcesses", InThisProcess)
+    monkeypatch.setitem(EXECUTORS._own, "local", InThisProcess)
     monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
     monkeypatch.setattr(InThisProcess, "stop_after", None)
 

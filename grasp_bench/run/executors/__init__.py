@@ -1,1 +1,63 @@
-"""Where units of work run."""
+"""Runs units of work somewhere: in processes of this machine, or wherever a plugin does.
+
+An executor is a class that is made of an `Assignment` and `ResourceLimits`. Its method `run`
+takes units and yields, in any order, the rows of each, or a `Failure`. Installed packages add
+executors through the entry-point group `grasp_bench.executors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from grasp_bench.core.registry import Registry
+from grasp_bench.core.types import Row
+from grasp_bench.run.worker import Assignment, WorkUnit
+
+
+@dataclass(frozen=True)
+class ResourceLimits:
+    """Holds what a unit may take before it is given up.
+
+    Attributes:
+        seconds: of wall time, loading and warming up included; None for any.
+        mebibytes: of memory of its process and the children of that; None for any.
+        attempts: workers that it may crash.
+    """
+
+    seconds: float | None = None
+    mebibytes: int | None = None
+    attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that was given up, and why."""
+
+    unit: WorkUnit
+    reason: str
+
+
+class WorkersEndedError(Exception):
+    """No worker can be started, or all are gone; the message says why."""
+
+
+class Executor(Protocol):
+    """Runs units of work."""
+
+    def __init__(self, assignment: Assignment, limits: ResourceLimits) -> None: ...
+
+    def run(self, units: Iterable[WorkUnit]) -> Generator[list[Row] | Failure, None, None]:
+        """Yields the rows of each unit as it finishes, or why it was given up.
+
+        Closing the generator stops the work that is under way.
+
+        Raises:
+            WorkersEndedError: there is nobody left to work.
+        """
+        ...
+
+
+EXECUTORS: Registry[type[Executor]] = Registry("executor", "grasp_bench.executors")
+EXECUTORS.add_lazy("local", "grasp_bench.run.executors.local:LocalProcesses")
