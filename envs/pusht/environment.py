@@ -54,16 +54,17 @@ class PushTEnvironment:
         """Draws states [B, 7] for a world model; proprioception is agent x, y, vx, vy."""
         import torch  # executing and judging plans needs none
 
-        from grasp_bench.envs.pusht import pygame_pictures
-
-        drawings = {"default": render, "pygame": pygame_pictures.draw}
-        if view.style not in drawings:
-            known = ", ".join(drawings)
-            raise UserError(f"Push-T has no pictures of style '{view.style}': known: {known}")
+        if view.style not in ("default", "pygame"):
+            raise UserError(
+                f"Push-T has no pictures of style '{view.style}': known: default, pygame"
+            )
         rows = np.asarray(states, dtype=np.float64)
-        proprio = rows[:, PROPRIO_COLUMNS].astype(np.float32)
-        pixels = torch.from_numpy(drawings[view.style](rows, view.size))
-        return Observation(pixels, torch.from_numpy(proprio))
+        proprio = torch.from_numpy(rows[:, PROPRIO_COLUMNS].astype(np.float32))
+        if view.style == "default":
+            return Observation(torch.from_numpy(render(rows, view.size)), proprio)
+        from grasp_bench.envs.pusht.pygame_pictures import draw
+
+        return Observation(torch.from_numpy(draw(rows, view.size)), proprio)
 
     def outcomes(self, states: FloatArray, goals: FloatArray) -> list[PlanOutcome]:
         """Judges executed plans, states [B, H + 1, 7], against goals [B, 7]."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pygame
 from numpy.typing import NDArray
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it greets on stdout
+import pygame
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.types import FloatArray

@@ -103,7 +103,15 @@ class RunOptions:
         Path | None,
         typer.Option(help="Run folder.", show_default="results/runs/ and a digest of the settings"),
     ] = None
-    executor: Annotated[str, typer.Option(help="Where trials run.")] = "local"
+    executor: Annotated[str, typer.Option(help="Where trials run: local, ray, or a plugin's.")] = (
+        "local"
+    )
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster.", show_default="one that is started here")
+    ] = None
+    gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs that each worker of a cluster is given.")
+    ] = 0.0
     trial_timeout: Annotated[
         float | None,
         typer.Option(
@@ -136,6 +144,8 @@ class RunOptions:
             executor=self.executor,
             trial_timeout=self.trial_timeout,
             trial_memory=self.trial_memory,
+            gpus=self.gpus,
+            address=self.address,
         )
 
 

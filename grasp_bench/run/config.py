@@ -35,6 +35,8 @@ class RunConfig:
         trial_timeout: wall seconds after which a trial is given up; None for a multiple of the
             budget.
         trial_memory: MiB of memory at which it is given up; None for no limit.
+        gpus: that each worker of a cluster is given, or a share of one.
+        address: of a cluster; None for one that is started here.
     """
 
     planners: Sequence[PlannerChoice]
@@ -49,6 +51,8 @@ class RunConfig:
     executor: str = "local"
     trial_timeout: float | None = None
     trial_memory: int | None = None
+    gpus: float = 0.0
+    address: str | None = None
 
 
 def parse_names(text: str) -> list[str]:

@@ -87,8 +87,8 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         UserError: something about it is wrong. Nothing has been computed then.
     """
-    workers = _workers(config)
     EXECUTORS.get(config.executor)
+    workers = _workers(config)
     loaded = load_model(config.model, config.protocol.device)
     for horizon in config.horizons:
         check_horizon(horizon, loaded.model.frameskip)
@@ -157,6 +157,12 @@ def check_horizon(horizon: int, frameskip: int) -> None:
 
 def _workers(config: RunConfig) -> int:
     cores, protocol = usable_cores(), config.protocol
+    if config.executor != "local":
+        if config.workers is None:
+            raise UserError(
+                f"--executor {config.executor} needs --workers: how many beside another"
+            )
+        return config.workers
     on_cpu = protocol.device == "cpu"
     workers = config.workers or (max(1, cores // protocol.threads) if on_cpu else 1)
     if workers * protocol.threads > _MOST_PER_CORE * cores:
@@ -224,7 +230,7 @@ def resource_limits(config: RunConfig) -> ResourceLimits:
     protocol = config.protocol
     per = _SECONDS_PER_SECOND if protocol.clock == "wall" else _SECONDS_PER_CANDIDATE
     seconds = config.trial_timeout or _START_SECONDS + per * protocol.budget
-    return ResourceLimits(seconds, config.trial_memory)
+    return ResourceLimits(seconds, config.trial_memory, gpus=config.gpus, address=config.address)
 
 
 def _totals(sweep: Sweep, by: str) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Hoarder(Fair):
     def wreck(self, problem):
         kept = []
         while True:
-            kept.append(torch.ones(2**22))  # 16 MiB
+            kept.append(torch.ones(2**24))  # 64 MiB
             time.sleep(0.01)
 
 

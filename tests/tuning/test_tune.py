@@ -67,7 +67,7 @@ class InThisProcess:
 
     stop_after = None
 
-    def __init__(self, assignment):
+    def __init__(self, assignment, limits=None):
         self.assignment = assignment
 
     def run(self, units):

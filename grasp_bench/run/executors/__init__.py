@@ -24,11 +24,15 @@ class ResourceLimits:
         seconds: of wall time, loading and warming up included; None for any.
         mebibytes: of memory of its process and the children of that; None for any.
         attempts: workers that it may crash.
+        gpus: of a cluster, that each worker is given; a share of one for several on one.
+        address: of a cluster; None for one that is started here.
     """
 
     seconds: float | None = None
     mebibytes: int | None = None
     attempts: int = 3
+    gpus: float = 0.0
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,4 @@ class Executor(Protocol):
 
 EXECUTORS: Registry[type[Executor]] = Registry("executor", "grasp_bench.executors")
 EXECUTORS.add_lazy("local", "grasp_bench.run.executors.local:LocalProcesses")
+EXECUTORS.add_lazy("ray", "grasp_bench.run.executors.ray_cluster:RayCluster")

@@ -61,7 +61,7 @@ class LocalProcesses:
             if worker.connection.poll():
                 result = worker.connection.recv()
                 if result == _READY:
-                    worker.ready = True
+                    worker.ready, worker.begun = True, time.monotonic()
                     return
                 worker.unit = None
                 if isinstance(result, UserError):
@@ -118,7 +118,7 @@ class _Worker:
     Attributes:
         connection: where its results come.
         unit: it works on, None if it waits.
-        begun: when it was given the unit.
+        begun: when it was given the unit, or had started up after that.
         ready: it has started up.
     """
 
@@ -201,7 +201,7 @@ def _serve(connection: Connection, lifeline: Connection, assignment: Assignment)
     while True:
         try:
             unit = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # there are no more, or nobody is left who wants them
             return
         result: Any
         try:
@@ -210,4 +210,5 @@ def _serve(connection: Connection, lifeline: Connection, assignment: Assignment)
             result = error
         except Exception as error:
             result = UserError(f"a worker process raised {describe(error)}")
-        connection.send(result)
+        with suppress(OSError):
+            connection.send(result)
