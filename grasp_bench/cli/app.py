@@ -20,7 +20,7 @@ from grasp_bench.cli.model_commands import models_app
 from grasp_bench.cli.planner_commands import check_planner, planners
 from grasp_bench.cli.printing import print_anything
 from grasp_bench.cli.result_commands import compare, results_app, table
-from grasp_bench.cli.run_commands import run, sweep
+from grasp_bench.cli.run_commands import run, status, sweep
 from grasp_bench.cli.task_commands import tasks_app
 from grasp_bench.cli.training_commands import train, train_prior
 from grasp_bench.cli.tuning_commands import tune
@@ -50,7 +50,7 @@ def _options(
 
 
 for _command in (
-    *(run, sweep, planners, check_planner, train, train_prior),
+    *(run, sweep, status, planners, check_planner, train, train_prior),
     *(replay, play, tune, report, table, compare),
 ):
     app.command()(_command)

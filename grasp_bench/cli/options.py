@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from grasp_bench.analysis import Format
-from grasp_bench.run.config import RunConfig, Start
+from grasp_bench.run.config import RunConfig, Start, parse_shard
 from grasp_bench.run.presets import PlannerChoice
 from grasp_bench.trial.protocol import (
     DEFAULT,
@@ -103,6 +103,9 @@ class RunOptions:
         Path | None,
         typer.Option(help="Run folder.", show_default="results/runs/ and a digest of the settings"),
     ] = None
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="The I-th of N parts, each with an --out of its own.")
+    ] = "1/1"
     executor: Annotated[str, typer.Option(help="Where trials run: local, ray, or a plugin's.")] = (
         "local"
     )
@@ -141,6 +144,7 @@ class RunOptions:
             protocol=TrialProtocol(**protocol),
             workers=self.workers,
             out=self.out,
+            shard=parse_shard(self.shard),
             executor=self.executor,
             trial_timeout=self.trial_timeout,
             trial_memory=self.trial_memory,

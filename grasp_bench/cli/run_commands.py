@@ -7,7 +7,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from grasp_bench.cli import printing
-from grasp_bench.cli.options import PLANNER_HELP, Overrides, RunOptions, with_run_options
+from grasp_bench.cli.options import (
+    PLANNER_HELP,
+    Overrides,
+    Results,
+    RunOptions,
+    with_run_options,
+)
+from grasp_bench.core.errors import one_line
 from grasp_bench.run.config import RunConfig, Start, choose_sweep, parse_overrides
 
 
@@ -63,3 +70,11 @@ def _launch(config: RunConfig, line_per_trial: bool) -> NoReturn:
         printing.show([results_sheet(build_table(done.trials))], "rich")
         print(done.folder / TRIALS_FILE)
     raise typer.Exit(done.exit_code)
+
+
+def status(results: Results) -> None:
+    """Say how far a run is, also while another process runs it."""
+    from grasp_bench.run.status import read_status
+
+    for line in read_status(results).lines():
+        print(one_line(line))

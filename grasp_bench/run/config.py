@@ -31,6 +31,7 @@ class RunConfig:
         protocol: how a trial is run.
         workers: processes; None for as many as the cores and threads allow.
         out: run folder; None for one named after the settings.
+        shard: (i, n) runs the i-th of n parts, which share no trial.
         executor: where trials run, by its name.
         trial_timeout: wall seconds after which a trial is given up; None for a multiple of the
             budget.
@@ -48,6 +49,7 @@ class RunConfig:
     protocol: TrialProtocol
     workers: int | None = None
     out: Path | None = None
+    shard: tuple[int, int] = (1, 1)
     executor: str = "local"
     trial_timeout: float | None = None
     trial_memory: int | None = None
@@ -79,6 +81,18 @@ def parse_horizons(text: str) -> list[int]:
         raise UserError(
             f"--horizons {text}: expected whole numbers separated by commas, as 40,50"
         ) from error
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Reads `i/n`, the i-th of n parts.
+
+    Raises:
+        UserError: something else.
+    """
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts) <= 10**6):
+        raise UserError(f"--shard {text}: expected i/n with i from 1 to n, as 2/8")
+    return int(number), int(parts)
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, str]:

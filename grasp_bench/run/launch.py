@@ -32,6 +32,7 @@ from grasp_bench.run.folder_checks import (
 from grasp_bench.run.progress import SweepProgress
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.schema import identifying_columns
+from grasp_bench.run.status import write_asked
 from grasp_bench.run.sweep import Sweep, run_sweep
 from grasp_bench.run.worker import Assignment, given_up
 from grasp_bench.tasks import TaskSet, load_tasks
@@ -127,7 +128,8 @@ def launch(
     Raises:
         UserError: the folder cannot be used, or a worker died.
     """
-    sweep = Sweep(planners, prepared.task_sets, prepared.config.protocol.batch)
+    config = prepared.config
+    sweep = Sweep(planners, prepared.task_sets, config.protocol.batch, config.shard)
     check_names(sweep)
     out = prepared.config.out or RUNS_FOLDER / prepared.digest()
     with open_run_folder(out, prepared.settings) as folder:
@@ -201,6 +203,7 @@ def run_shown(
     asked_for = sweep.all_keys()
     assignment = Assignment(prepared.config.protocol, prepared.settings, prepared.workers)
     config = prepared.config
+    write_asked(folder.path, len(asked_for), config.executor, prepared.workers)
     executor = EXECUTORS.get(config.executor)(assignment, resource_limits(config))
 
     def given_up_rows(failure: Failure) -> list[Row]:

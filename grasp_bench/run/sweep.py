@@ -22,11 +22,13 @@ class Sweep:
         planners: by horizon, the configurations to compare.
         task_sets: by horizon, each cut to the tasks to run.
         batch: tasks planned together.
+        shard: (i, n) runs the i-th of n parts of the grid, counted from 1.
     """
 
     planners: Mapping[int, Sequence[PlannerSpec]]
     task_sets: Mapping[int, TaskSet]
     batch: int
+    shard: tuple[int, int] = (1, 1)
 
     def units(self) -> Iterator[WorkUnit]:
         """Yields units task by task across horizons and planners: a stopped sweep is balanced.
@@ -34,7 +36,8 @@ class Sweep:
         Which tasks share a batch depends on the grid alone, never on what is done already.
         """
         longest = max(len(task_set.tasks) for task_set in self.task_sets.values())
-        for begin in range(0, longest, self.batch):
+        number, parts = self.shard
+        for begin in range((number - 1) * self.batch, longest, parts * self.batch):
             for horizon, task_set in self.task_sets.items():
                 end = min(begin + self.batch, len(task_set.tasks))
                 if begin < end:
