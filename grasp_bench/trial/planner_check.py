@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast, get_args
 
@@ -17,8 +20,10 @@ from grasp_bench.models.linear import LinearModel, linear_problem
 from grasp_bench.planners import make_planner, planner_spec
 from grasp_bench.planners.objective import goal_cost
 from grasp_bench.trial.drive import candidates_of
-from grasp_bench.trial.promises import Watch, expect
+from grasp_bench.trial.promises import BrokenPromiseError, Watch, expect
 
+LONGEST = 300.0  # seconds of a check
+_LIMIT = 0.2  # of actions, where it is looked at whether they are kept
 CANDIDATES = 12  # looked at by every check but the last
 ROUNDING = 1e-8  # of plans and costs in double precision, near one
 SEARCHED, NEAR_OPTIMUM = 5000, 0.05  # candidates, and the share of the cost of no action
@@ -60,19 +65,48 @@ def check_planner(name: str, overrides: Mapping[str, str]) -> Iterator[Finding]:
         "batching": _batching,
         "determinism": _determinism,
         "side effects": _side_effects,
+        "limits": _limits,
         "one step": _one_step,
         "latent shape": _latent_shape,
         "known optimum": _known_optimum,
     }
     for check, examine in checks.items():
         try:
-            yield Finding(check, True, examine(planner))
+            with _limited(LONGEST):
+                detail = examine(planner)
+            yield Finding(check, True, detail)
         except NotApplicableError as reason:
             yield Finding(check, None, str(reason))
         except UserError as reason:
             yield Finding(check, False, str(reason))
         except Exception as error:  # of the planner's own, whatever it is
             yield Finding(check, False, f"raises {describe(error)}")
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Ends what takes too long, where the system has alarms and this is the main thread.
+
+    Raises:
+        BrokenPromiseError: it took too long.
+    """
+    can_wait = threading.current_thread() is threading.main_thread() and hasattr(
+        signal, "setitimer"
+    )
+    if not can_wait:
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise BrokenPromiseError(f"it has no end after {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _contract(planner: Planner, name: str, overrides: Mapping[str, str]) -> str:
@@ -142,6 +176,21 @@ def _side_effects(planner: Planner) -> str:
     expect(unchanged, "it changes the world model's weights")
     expect(all(torch.equal(x, y) for x, y in shown), "it changes plans it has shown")
     return "problem, model, plans shown and the process that it runs in are left alone"
+
+
+def _limits(planner: Planner) -> str:
+    problem = _problem(planner, batch=2, steps=3)
+    low = torch.full_like(problem.start[0, : problem.model.action_dim], -_LIMIT)
+    limited = replace(problem, limits=(low, -low))
+    beyond = max(
+        _difference(limited.project(candidate.actions), candidate.actions)
+        for candidate in _shown(planner, limited)
+    )
+    if beyond > 0:
+        raise NotApplicableError(
+            f"plans leave the action limits by up to {beyond:.2g}: a trial moves them there"
+        )
+    return "plans stay within the action limits"
 
 
 def _one_step(planner: Planner) -> str:

@@ -12,11 +12,12 @@ from grasp_bench.core import registry
 from grasp_bench.core.types import Candidate
 from grasp_bench.planners import PLANNERS
 from grasp_bench.planners.objective import goal_cost
+from grasp_bench.trial import planner_check
 from grasp_bench.trial.planner_check import SEARCHED, check_planner
 
 CHECKS = [
     *("contract", "candidates", "cost", "batching", "determinism", "side effects"),
-    *("one step", "latent shape", "known optimum"),
+    *("limits", "one step", "latent shape", "known optimum"),
 ]
 
 
@@ -205,7 +206,7 @@ def install(monkeypatch):
 
 def test_a_plugin_that_keeps_its_promises_passes(install):
     install(Sampling)
-    assert all(finding.passed for finding in check_planner("sampling", {}))
+    assert all(f.passed for f in check_planner("sampling", {}) if f.check != "limits")
 
 
 @pytest.mark.parametrize(("planner", "check", "named"), BROKEN)
@@ -215,6 +216,27 @@ def test_a_broken_promise_is_named(install, planner, check, named):
     assert finding.passed is False
     assert named in finding.detail
     assert "\n" not in finding.detail
+
+
+def test_a_planner_without_an_end_ends_the_check_and_not_the_command(install, monkeypatch):
+    class Endless(Sampling):
+        def plan(self, problem, noise):
+            while True:
+                pass
+            yield
+
+    monkeypatch.setattr(planner_check, "LONGEST", 0.2)
+    monkeypatch.setattr(planner_check, "make_planner", lambda name, overrides: Endless())
+    findings = {f.check: f for f in check_planner("sampling", {})}
+    assert "no end after 0.2 seconds" in findings["cost"].detail
+    assert findings["cost"].passed is False
+
+
+def test_plans_beyond_the_limits_are_said_and_no_fault(install):
+    install(Sampling)
+    finding = next(f for f in check_planner("sampling", {}) if f.check == "limits")
+    assert finding.passed is None
+    assert "leave the action limits" in finding.detail
 
 
 def test_the_command_says_it_line_by_line_and_with_its_exit_code(cli, refused, install):
