@@ -24,11 +24,12 @@ export OMP_NUM_THREADS ?= 1
 # pip compiles nothing here: the first import of a module does, and most are never imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env test test-slow lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
+.PHONY: help env test test-slow test-swm lint types docs reproduce reproduce-smoke short ablation regression regression-baseline clean
 
 help:
 	@echo "make test             environment, lint, types, tests (5 minutes, 8 with a new environment)"
-	@echo "make test-slow        the tests that take minutes each"
+	@echo "make test-slow        the tests that take minutes each, with Ray"
+	@echo "make test-swm         the bridge to stable-worldmodel, with the library"
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
@@ -62,7 +63,14 @@ docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-slow: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[ray]'
 	$(BIN)/pytest -q -m slow
+
+# In an environment of its own: the library brings its own versions.
+test-swm:
+	test -x .venv-swm/bin/python || $(PYTHON) -m venv .venv-swm
+	.venv-swm/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[swm,models]' pytest
+	.venv-swm/bin/pytest -q tests/bridges
 
 # The paper's table. Stopping it is safe: the same command goes on where it was.
 SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL) --tasks $(TASKS)
