@@ -70,7 +70,7 @@ def planner_file(tmp_path_factory):
 
 def test_the_planner_of_the_readme_keeps_the_protocol(planner_file):
     lines = call("check-planner", "my_planner.py:RandomShooting", folder=planner_file).splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert all(line.startswith("✓ ") for line in lines)
 
 

@@ -16,6 +16,7 @@ from grasp_bench.analysis.result_figures.drawing import (
     provenance,
 )
 from grasp_bench.analysis.stats import wilson_interval
+from grasp_bench.core.errors import UserError
 
 _ACROSS = 5  # panels
 _SIDEWAYS = 0.7  # steps of the horizon that the kinds of one horizon stand apart, at most
@@ -25,10 +26,12 @@ def draw_failures(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     """Draws the share of trials that failed for each reason, with intervals.
 
     Raises:
-        UserError: see `failure_kinds`.
+        UserError: there is no planner but bounds; see `failure_kinds` too.
     """
     counted = failure_counts(trials)
     planners = table.contenders
+    if not planners:
+        raise UserError("these results hold no planner whose failures could be drawn")
     horizons = [row.horizon for row in table.rows]
     kinds = [kind for kind in KINDS if any(c[kind] for c in counted.values())] or [KINDS[0]]
     rows = -(-len(planners) // _ACROSS)
