@@ -17,6 +17,8 @@ from grasp_bench.models.latent import ENV_ACTION_DIM
 
 # Of the Push-T data that its models are trained on; their checkpoints hold none.
 PUSHT_ACTION_MEAN, PUSHT_ACTION_STD = (-0.0087, 0.0068), (0.2019, 0.2002)
+_PROPRIO_MEAN = (236.6155, 264.5674, -2.93032027, 2.54307914)  # agent x, y, vx, vy
+_PROPRIO_STD = (101.1202, 87.0112, 74.84556075, 74.14009094)
 _PIXEL_MEAN, _PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
@@ -64,8 +66,12 @@ class ForeignLatents(nn.Module):
         self.context = int(remembered)
         for part, values in (("mean", action_mean), ("std", action_std)):
             self.register_buffer(f"action_{part}", torch.tensor(values))
-        for part, values in (("mean", _PIXEL_MEAN), ("std", _PIXEL_STD)):
-            self.register_buffer(f"pixel_{part}", torch.tensor(values))
+        for name, mean, std in (
+            ("pixel", _PIXEL_MEAN, _PIXEL_STD),
+            ("proprio", _PROPRIO_MEAN, _PROPRIO_STD),
+        ):
+            self.register_buffer(f"{name}_mean", torch.tensor(mean))
+            self.register_buffer(f"{name}_std", torch.tensor(std))
         with torch.no_grad():
             picture = torch.zeros(1, 3, size, size, device=self._device)
             first = self.encode_frames(picture, torch.zeros(1, 4, device=self._device))
@@ -80,11 +86,12 @@ class ForeignLatents(nn.Module):
         """Returns latents [B, *Z] of B observations."""
         pixels = observation.pixels.to(self._device).float() / 255.0
         picture = (pixels - self.get_buffer("pixel_mean")) / self.get_buffer("pixel_std")
-        proprio = observation.proprio.to(self._device)
+        proprio = observation.proprio.to(self._device) - self.get_buffer("proprio_mean")
+        proprio = proprio / self.get_buffer("proprio_std")
         return self.encode_frames(picture.permute(0, 3, 1, 2), proprio)
 
     def encode_frames(self, pictures: Tensor, proprio: Tensor) -> Tensor:
-        """Returns latents [B, *Z] of standardised pictures [B, 3, S, S] and proprioception."""
+        """Returns latents [B, *Z] of pictures [B, 3, S, S] and proprioception, standardised."""
         seen: dict[str, Any] = {"pixels": pictures[:, None]}
         if not self._extra:
             latent: Tensor = self.module.encode(seen)["emb"][:, 0]
