@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.core.types import ActionPrior, Observation, StateProbe, View
+from grasp_bench.core.types import Observation, View
 from grasp_bench.models.frame_transformer import FrameTransformer
-from grasp_bench.models.latent import ENV_ACTION_DIM, PROPRIO_DIM
+from grasp_bench.models.latent import PROPRIO_DIM, FrameskipModel
 from grasp_bench.models.patch_encoder import DinoConfig, DinoEncoder, PatchEncoder
 
 _LARGEST_SIDE, _MOST_FRAMES = 32, 4
@@ -64,7 +64,7 @@ class DinoWMConfig:
             )
 
 
-class DinoWM(nn.Module):
+class DinoWM(FrameskipModel):
     """Predicts a frame's tokens from those of up to three frames and the actions between.
 
     A latent holds P tokens of the encoder, each with the embedded proprioception beside it:
@@ -75,23 +75,16 @@ class DinoWM(nn.Module):
     Attributes:
         kind: the architecture's name in a checkpoint's card.
         context: frames that `step_in_context` takes at most.
-        prior, probe: attached, no part of the model's weights, or None.
     """  # noqa: RUF002
 
     kind: ClassVar[str] = "dino-wm"
-    action_mean: Tensor
-    action_std: Tensor
     proprio_mean: Tensor
     proprio_std: Tensor
 
     def __init__(self, config: DinoWMConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.prior: ActionPrior | None = None
-        self.probe: StateProbe | None = None
-        self.frameskip, self.context = config.frameskip, config.context
+        super().__init__(config.frameskip)
+        self.config, self.context = config, config.context
         self.view = View(config.image_size, config.style)
-        self.action_dim = config.frameskip * ENV_ACTION_DIM
         tokens, observed = config.side**2, config.features + config.proprio_embedding
         self.latent_shape: tuple[int, ...] = (tokens, observed)
         self.encoder: nn.Module
@@ -112,9 +105,8 @@ class DinoWM(nn.Module):
             config.head_width,
             config.hidden,
         )
-        for name, width in (("action", ENV_ACTION_DIM), ("proprio", PROPRIO_DIM)):
-            self.register_buffer(f"{name}_mean", torch.zeros(width))
-            self.register_buffer(f"{name}_std", torch.ones(width))
+        self.register_buffer("proprio_mean", torch.zeros(PROPRIO_DIM))
+        self.register_buffer("proprio_std", torch.ones(PROPRIO_DIM))
 
     def encode(self, observation: Observation) -> Tensor:
         """Returns latents [B, P, F + E] of B observations."""
@@ -173,16 +165,6 @@ class DinoWM(nn.Module):
         errors, cut = (state - goal).square(), self.config.features
         visual: Tensor = errors[..., :cut].mean((-2, -1))
         return visual + proprio_weight * errors[..., 0, cut:].mean(-1)
-
-    def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
-        scaled = (actions - self.action_mean) / self.action_std
-        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
-
-    def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
-        unstacked = actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
-        return unstacked * self.action_std + self.action_mean
 
     def tokens(self, state: Tensor) -> Tensor:
         """Returns the tokens [..., P, F + E] of latents, which are these."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.plugins import foreign_code
-from grasp_bench.core.types import ActionPrior, Observation, StateProbe, View
-from grasp_bench.models.latent import ENV_ACTION_DIM
+from grasp_bench.core.types import Observation, View
+from grasp_bench.models.latent import FrameskipModel
 
 # Of the Push-T data that its models are trained on; their checkpoints hold none.
 PUSHT_ACTION_MEAN, PUSHT_ACTION_STD = (-0.0087, 0.0068), (0.2019, 0.2002)
@@ -22,7 +22,7 @@ _PROPRIO_STD = (101.1202, 87.0112, 74.84556075, 74.14009094)
 _PIXEL_MEAN, _PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
-class ForeignLatents(nn.Module):
+class ForeignLatents(FrameskipModel):
     """Predicts with a module that has `encode` and `predict`, as LeWM, PLDM and PreJEPA have.
 
     A module with `action_encoder` has one vector a frame, Z = (D,), and predicts from vectors
@@ -34,7 +34,6 @@ class ForeignLatents(nn.Module):
 
     Attributes:
         context: frames that `step_in_context` takes at most.
-        prior, probe: attached, no part of the model's weights, or None.
     """
 
     def __init__(
@@ -51,11 +50,8 @@ class ForeignLatents(nn.Module):
         Raises:
             UserError: the module is of another kind.
         """
-        super().__init__()
+        super().__init__(frameskip)
         self.module: Any = module
-        self.prior: ActionPrior | None = None
-        self.probe: StateProbe | None = None
-        self.frameskip, self.action_dim = frameskip, frameskip * ENV_ACTION_DIM
         self.view = View(size, style)
         self._extra: dict[str, Any] = dict(getattr(module, "extra_encoders", None) or {})
         if not (hasattr(module, "action_encoder") or "action" in self._extra):
@@ -64,8 +60,7 @@ class ForeignLatents(nn.Module):
         predictor: Any = getattr(module, "predictor", None)
         remembered: Any = getattr(module, "history_size", getattr(predictor, "num_frames", 1))
         self.context = int(remembered)
-        for part, values in (("mean", action_mean), ("std", action_std)):
-            self.register_buffer(f"action_{part}", torch.tensor(values))
+        self.action_mean, self.action_std = torch.tensor(action_mean), torch.tensor(action_std)
         for name, mean, std in (
             ("pixel", _PIXEL_MEAN, _PIXEL_STD),
             ("proprio", _PROPRIO_MEAN, _PROPRIO_STD),
@@ -145,16 +140,6 @@ class ForeignLatents(nn.Module):
                 total = total + proprio_weight * part.mean((-2, -1))
             begin += encoder.emb_dim
         return total
-
-    def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
-        scaled = (actions - self.get_buffer("action_mean")) / self.get_buffer("action_std")
-        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
-
-    def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
-        unstacked = actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
-        return unstacked * self.get_buffer("action_std") + self.get_buffer("action_mean")
 
 
 def load_foreign(name: str, device: str) -> ForeignLatents:

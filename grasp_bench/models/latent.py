@@ -29,6 +29,38 @@ class LatentConfig:
     image_size: int = 64
 
 
+class FrameskipModel(nn.Module):
+    """Takes the environment actions of a model step stacked and standardised.
+
+    Attributes:
+        frameskip: environment steps per model step.
+        action_dim: A, numbers of a model action.
+        prior, probe: attached, no part of the model's weights, or None.
+    """
+
+    action_mean: Tensor
+    action_std: Tensor
+
+    def __init__(self, frameskip: int) -> None:
+        super().__init__()
+        self.prior: ActionPrior | None = None
+        self.probe: StateProbe | None = None
+        self.frameskip = frameskip
+        self.action_dim = frameskip * ENV_ACTION_DIM
+        self.register_buffer("action_mean", torch.zeros(ENV_ACTION_DIM))
+        self.register_buffer("action_std", torch.ones(ENV_ACTION_DIM))
+
+    def normalise_actions(self, actions: Tensor) -> Tensor:
+        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
+        scaled = (actions - self.action_mean) / self.action_std
+        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
+
+    def denormalise_actions(self, actions: Tensor) -> Tensor:
+        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
+        unstacked = actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
+        return unstacked * self.action_std + self.action_mean
+
+
 class _SquaredDistance(torch.autograd.Function):
     """Computes `LatentWorldModel.distance` and its derivative in few operations."""
 
@@ -49,7 +81,7 @@ class _SquaredDistance(torch.autograd.Function):
         return by_state, by_goal, None, None
 
 
-class LatentWorldModel(nn.Module, ABC):
+class LatentWorldModel(FrameskipModel, ABC):
     """Encodes and predicts visual features of a picture beside proprioception.
 
     A latent is z = (V visual features, agent x, y, vx, vy), all standardised. The goal cost
@@ -62,15 +94,12 @@ class LatentWorldModel(nn.Module, ABC):
         feature_dtype: the type that features are stored in between stages of training.
         predictor: F(z, a) on [..., D] and [..., A].
         visual_dim: V.
-        prior, probe: attached, no part of the model's weights, or None.
     """
 
     kind: ClassVar[str]
     feature_dtype: ClassVar[torch.dtype] = torch.float32
     view: View
     predictor: nn.Module
-    action_mean: Tensor
-    action_std: Tensor
     visual_mean: Tensor
     visual_std: Tensor
     proprio_mean: Tensor
@@ -78,17 +107,12 @@ class LatentWorldModel(nn.Module, ABC):
     part_sizes: Tensor
 
     def __init__(self, config: LatentConfig, visual_dim: int) -> None:
-        super().__init__()
+        super().__init__(config.frameskip)
         self.config = config
-        self.prior: ActionPrior | None = None
-        self.probe: StateProbe | None = None
-        self.frameskip = config.frameskip
         self.view = View(config.image_size)
-        self.action_dim = config.frameskip * ENV_ACTION_DIM
         self.visual_dim = visual_dim
         self.latent_shape: tuple[int, ...] = (visual_dim + PROPRIO_DIM,)
-        widths = {"action": ENV_ACTION_DIM, "visual": visual_dim, "proprio": PROPRIO_DIM}
-        for name, width in widths.items():
+        for name, width in (("visual", visual_dim), ("proprio", PROPRIO_DIM)):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
         sizes = torch.full((visual_dim + PROPRIO_DIM,), float(PROPRIO_DIM))
@@ -148,13 +172,3 @@ class LatentWorldModel(nn.Module, ABC):
         if proprio_weight != 1.0:
             proprio = proprio_weight * proprio
         return errors[..., : self.visual_dim].mean(-1) + proprio
-
-    def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
-        scaled = (actions - self.action_mean) / self.action_std
-        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
-
-    def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
-        unstacked = actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
-        return unstacked * self.action_std + self.action_mean

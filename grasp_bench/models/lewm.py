@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.core.types import ActionPrior, Observation, StateProbe, View
+from grasp_bench.core.types import Observation, View
 from grasp_bench.models.frame_transformer import Attention
-from grasp_bench.models.latent import ENV_ACTION_DIM
+from grasp_bench.models.latent import FrameskipModel
 from grasp_bench.models.vit import ViT, ViTConfig
 
 _PIXEL_MEAN, _PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
@@ -54,7 +54,7 @@ class LeWMConfig:
             raise ValueError(f"context is {self.context}, not 1 to {self.frames}")
 
 
-class LeWM(nn.Module):
+class LeWM(FrameskipModel):
     """Predicts a frame's vector from those of up to three frames and the actions between.
 
     A latent is the projected class token of a ViT, Z = (D,); nothing is known of the agent
@@ -65,23 +65,16 @@ class LeWM(nn.Module):
     Attributes:
         kind: the architecture's name in a checkpoint's card.
         context: frames that `step_in_context` takes at most.
-        prior, probe: attached, no part of the model's weights, or None.
     """
 
     kind: ClassVar[str] = "lewm"
-    action_mean: Tensor
-    action_std: Tensor
     pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(self, config: LeWMConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.prior: ActionPrior | None = None
-        self.probe: StateProbe | None = None
-        self.frameskip, self.context = config.frameskip, config.context
+        super().__init__(config.frameskip)
+        self.config, self.context = config, config.context
         self.view = View(config.vit.image_size, config.style)
-        self.action_dim = config.frameskip * ENV_ACTION_DIM
         width = config.width
         self.latent_shape: tuple[int, ...] = (width,)
         self.encoder = ViT(config.vit)
@@ -99,8 +92,6 @@ class LeWM(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.project_prediction = _projection(width, config.projection, width)
-        self.register_buffer("action_mean", torch.zeros(ENV_ACTION_DIM))
-        self.register_buffer("action_std", torch.ones(ENV_ACTION_DIM))
         self.register_buffer("pixel_mean", torch.tensor(_PIXEL_MEAN), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(_PIXEL_STD), persistent=False)
 
@@ -130,16 +121,6 @@ class LeWM(nn.Module):
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the sum of squared differences [...] of latents [..., D]."""
         return (state - goal).square().sum(-1)
-
-    def normalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns environment actions [..., T * frameskip, 2] into model actions [..., T, A]."""
-        scaled = (actions - self.action_mean) / self.action_std
-        return scaled.reshape(*actions.shape[:-2], -1, self.action_dim)
-
-    def denormalise_actions(self, actions: Tensor) -> Tensor:
-        """Turns model actions [..., T, A] into environment actions [..., T * frameskip, 2]."""
-        unstacked = actions.reshape(*actions.shape[:-2], -1, ENV_ACTION_DIM)
-        return unstacked * self.action_std + self.action_mean
 
 
 class ModulatedBlock(nn.Module):

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.card import read_card
 from grasp_bench.models.inference_copy import InferenceCopy, transposed
-from grasp_bench.models.weights import Architecture, load_weights, save_weights
+from grasp_bench.models.weights import Architecture, load_attached, save_weights
 
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
 _TIME_SCALE = 16.0  # model steps; brings the time left near one
@@ -170,12 +169,7 @@ def load_prior(
     Raises:
         UserError: the file is damaged or does not match its card.
     """
-    path = prior_path(checkpoint)
-    if not path.exists():
-        return None
-    card = read_card(path)
-    if card.get("model_sha256") != model_sha256:
-        return None  # the checkpoint was trained anew since
-    prior = load_weights(path, card, Architecture(PriorConfig, MixturePrior))
-    prior.to(device).eval().requires_grad_(False)
-    return prior, str(card["sha256"])
+    found = load_attached(
+        prior_path(checkpoint), model_sha256, Architecture(PriorConfig, MixturePrior)
+    )
+    return None if found is None else (found[0].to(device), found[1])

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.types import FloatArray, WorldModel
-from grasp_bench.models.card import read_card
 from grasp_bench.models.layers import mlp
 from grasp_bench.models.pooling_head import PoolingHead
-from grasp_bench.models.weights import Architecture, load_weights, save_weights
+from grasp_bench.models.weights import Architecture, load_attached, save_weights
 
 ProbeKind = Literal["linear", "mlp", "tokens"]
 
@@ -176,13 +175,11 @@ def load_probe(
         UserError: the file is damaged, or does not match its card or the model.
     """
     path = probe_path(checkpoint)
-    if not path.exists():
+    found = load_attached(path, model_sha256, Architecture(ProbeConfig, Probe))
+    if found is None:
         return None
-    card = read_card(path)
-    if card.get("model_sha256") != model_sha256:
-        return None  # the checkpoint was trained anew since
-    probe = load_weights(path, card, Architecture(ProbeConfig, Probe))
+    probe, sha256 = found
     try:
-        return latent_probe(model, probe.eval().requires_grad_(False)), str(card["sha256"])
+        return latent_probe(model, probe), sha256
     except ValueError as error:
         raise UserError(f"the probe {path} does not fit the model: {error}") from error

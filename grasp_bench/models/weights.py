@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from grasp_bench.core.errors import UserError, describe
 from grasp_bench.core.files import write_atomically
 from grasp_bench.core.json_files import parse_json, shown, typed
-from grasp_bench.models.card import CARD_VERSION, write_card
+from grasp_bench.models.card import CARD_VERSION, read_card, write_card
 
 Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
@@ -92,6 +92,27 @@ def load_weights(path: Path, card: dict[str, Any], kind: Architecture[Any, Modul
         module = kind.build(config)
         module.load_state_dict(weights)
     return module
+
+
+def load_attached(
+    path: Path, model_sha256: str, kind: Architecture[Any, Module]
+) -> tuple[Module, str] | None:
+    """Loads what was trained on a model's latents, for evaluation only.
+
+    Returns:
+        The module and the SHA-256 of its weights; None if `path` is missing or made for other
+        weights of the model.
+
+    Raises:
+        UserError: the file is damaged or does not match its card.
+    """
+    if not path.exists():
+        return None
+    card = read_card(path)
+    if card.get("model_sha256") != model_sha256:
+        return None  # the checkpoint was trained anew since
+    module = load_weights(path, card, kind)
+    return module.eval().requires_grad_(False), str(card["sha256"])
 
 
 class _DamagedError(Exception):
