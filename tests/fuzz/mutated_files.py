@@ -195,7 +195,7 @@ def use(kind: str, path: Path, sha256: str) -> None:
     elif kind == "tasks":
         load_tasks(str(path.with_suffix(".parquet")), 20)
     elif kind == "dino-wm":
-        read_dino_wm(path.parent / kind, ENCODER)
+        read_dino_wm(path.parent / kind, lambda: ENCODER)
     elif kind == "lewm":
         read_lewm(path.parent / kind)
     else:

@@ -26,7 +26,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 @pytest.fixture(scope="module")
 def model():
-    found, _ = read_dino_wm(FIXTURES / "dino_wm", ENCODER)
+    found, _ = read_dino_wm(FIXTURES / "dino_wm", lambda: ENCODER)
     with torch.no_grad():
         # The original's inputs are standardised before.
         for name in ("action", "proprio"):
@@ -92,7 +92,7 @@ def test_a_population_is_rolled_out_together_and_counted(problem, original):
 
 
 def test_the_checkpoint_is_read_whole_and_what_is_left_out_is_named():
-    model, left_out = read_dino_wm(FIXTURES / "dino_wm", ENCODER)
+    model, left_out = read_dino_wm(FIXTURES / "dino_wm", lambda: ENCODER)
     assert left_out == ["epoch", "predictor_optimizer"]
     assert (model.config.depth, model.config.heads, model.config.head_width) == (2, 2, 8)
     assert (model.config.frames, model.config.side, model.frameskip) == (3, 2, 5)
@@ -123,9 +123,9 @@ def test_a_missing_tensor_and_one_too_many_are_named(tmp_path):
         return [(name, data.replace(b"pos_embedding", b"pos_embeddinG"))]
 
     with pytest.raises(UserError, match="pos_embeddinG"):
-        read_dino_wm(repacked(tmp_path, renamed), ENCODER)
+        read_dino_wm(repacked(tmp_path, renamed), lambda: ENCODER)
     with pytest.raises(UserError, match="12 wide"):
-        read_dino_wm(FIXTURES / "dino_wm", ENCODER | {"hidden_size": 13})
+        read_dino_wm(FIXTURES / "dino_wm", lambda: ENCODER | {"hidden_size": 13})
 
 
 class Evil:
@@ -150,7 +150,7 @@ def test_what_a_pickle_names_is_never_called(tmp_path, payload):
 
     path = repacked(tmp_path, swapped)
     with pytest.raises(UserError):
-        read_dino_wm(path, ENCODER)
+        read_dino_wm(path, lambda: ENCODER)
     assert not marker.exists()
 
 
@@ -166,7 +166,7 @@ def test_what_a_pickle_names_is_never_called(tmp_path, payload):
 )
 def test_a_damaged_archive_is_refused_in_a_sentence(tmp_path, change, word):
     with pytest.raises(UserError, match=word):
-        read_dino_wm(repacked(tmp_path, change), ENCODER)
+        read_dino_wm(repacked(tmp_path, change), lambda: ENCODER)
 
 
 def test_a_compressed_archive_is_refused_before_it_is_expanded(tmp_path):
@@ -179,12 +179,12 @@ def test_other_files_are_refused(tmp_path):
     other = tmp_path / "other.pth"
     torch.save({"epoch": 1}, other)
     with pytest.raises(UserError, match="'predictor'"):
-        read_dino_wm(other, ENCODER)
+        read_dino_wm(other, lambda: ENCODER)
     other.write_bytes(b"\x80\x04\x95")
     with pytest.raises(UserError, match="archive"):
-        read_dino_wm(other, ENCODER)
+        read_dino_wm(other, lambda: ENCODER)
     with pytest.raises(UserError, match="cannot be read"):
-        read_dino_wm(tmp_path / "none.pth", ENCODER)
+        read_dino_wm(tmp_path / "none.pth", lambda: ENCODER)
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_settings_of_another_kind_are_refused(tmp_path, settings, word):
     (tmp_path / "hydra.yaml").write_text(settings)
     (tmp_path / "checkpoints" / "model_latest.pth").write_bytes(FILE.read_bytes())
     with pytest.raises(UserError, match=word):
-        read_dino_wm(tmp_path, ENCODER)
+        read_dino_wm(tmp_path, lambda: ENCODER)

@@ -94,7 +94,9 @@ def test_weights_that_compute_something_else_now_are_refused(lewm, cli, refused,
     [
         (("lewm", "nowhere"), "nowhere"),
         (("lewm", FIXTURES / "dino_wm" / "checkpoints" / "model_latest.pth"), "layout"),
-        (("dino-wm", FIXTURES / "lewm", "--backbone", "nothing-here"), "DINOv2"),
+        (("dino-wm", FIXTURES / "dino_wm", "--backbone", "nothing-here"), "DINOv2"),
+        # The file is read before the backbone is looked for.
+        (("dino-wm", FIXTURES / "lewm", "--backbone", "nothing-here"), "model_latest.pth"),
         (("lewm", FIXTURES / "lewm", "--out", "x.pt"), ".safetensors"),
     ],
 )

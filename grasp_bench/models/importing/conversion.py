@@ -65,8 +65,7 @@ def import_checkpoint(
 
 
 def _read_dino_wm(path: Path, backbone: str) -> tuple[DinoWM, list[str]]:
-    config = read_dino_config(backbone)
-    model, left_out = read_dino_wm(path, config)
+    model, left_out = read_dino_wm(path, lambda: read_dino_config(backbone))
     load_dino_weights(cast(DinoEncoder, model.encoder), backbone)
     return model, left_out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,13 @@ _LAYER = {
 }
 
 
-def read_dino_wm(path: Path, encoder: DinoConfig) -> tuple[DinoWM, list[str]]:
+def read_dino_wm(path: Path, read_encoder: Callable[[], DinoConfig]) -> tuple[DinoWM, list[str]]:
     """Reads a checkpoint of the original code; the encoder's weights are left to load.
 
     Args:
         path: a folder with `hydra.yaml` and `checkpoints/model_latest.pth`, or such a file.
-        encoder: the architecture of the DINOv2, whose weights the checkpoint does not hold.
+        read_encoder: returns the architecture of the DINOv2, whose weights the checkpoint does
+            not hold; called once the file is known to be a checkpoint.
 
     Returns:
         The model, and what of the checkpoint it has no use for.
@@ -59,6 +60,7 @@ def read_dino_wm(path: Path, encoder: DinoConfig) -> tuple[DinoWM, list[str]]:
         if name not in content:
             raise UserError(f"'{file}' holds no '{name}', so it is no DINO-WM checkpoint")
     theirs = {name: named_tensors(content[name]) for name in _MODULES}
+    encoder = read_encoder()
     try:
         weights = _renamed(theirs)
         config = _config(weights, encoder, _heads(file.parent.parent / "hydra.yaml"))
