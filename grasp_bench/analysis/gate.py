@@ -30,7 +30,7 @@ _QUESTION = (
 # Runs that differ in these give different plans.
 _ARITHMETIC = (
     "model_sha256", "task_set_sha256", "master_seed", "batch", "device", "threads",
-    "torch_version", "cpu", "accelerator",
+    "torch_version", "cpu", "accelerator", "compiler",
 )  # fmt: skip
 
 

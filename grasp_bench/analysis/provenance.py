@@ -26,6 +26,7 @@ _HARDWARE = {
     "CPU": "cpu",
     "cores": "cores",
     "accelerator": "accelerator",
+    "C compiler of kernels": "compiler",
     "device": "device",
     "torch threads a process": "threads",
     "worker processes": "workers",

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from grasp_bench.core.compiler import compiler_version
 from grasp_bench.core.version import __version__
 
 
@@ -29,6 +30,7 @@ class System:
     cpu: str
     cores: int
     accelerator: str | None
+    compiler: str | None
 
 
 @cache
@@ -44,6 +46,7 @@ def describe_system(device: str) -> System:
         cpu=_cpu_model(),
         cores=usable_cores(),
         accelerator=_accelerator(device),
+        compiler=compiler_version(),
     )
 
 

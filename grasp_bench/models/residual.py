@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from grasp_bench.models.compiled_residual import CompiledLayers, compiled_step
 from grasp_bench.models.inference_copy import InferenceCopy
 
 # From this many rows on, a product with transposed weights is faster and rounds alike.
@@ -19,7 +20,8 @@ class ResidualPredictor(nn.Module):
     """Predicts F(z, a) = z + MLP(z, a) for latents [..., D] and actions [..., A].
 
     Once its parameters need no gradient, a step is one node of the autograd graph with the
-    same results. That node gives gradients of state and action, and no second derivatives.
+    same results, compiled where that can be. It gives gradients of state and action, and no
+    second derivatives.
     """
 
     def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
@@ -40,9 +42,16 @@ class ResidualPredictor(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Returns the next latents [..., D]."""
-        if (frozen := self._inference.of(self)) is not None:
-            following: Tensor = _FrozenStep.apply(state, action, frozen)  # type: ignore[no-untyped-call]
-            return following
+        frozen = self._inference.of(self)
+        if frozen is None:
+            return self.layered(state, action)
+        if frozen.compiled is not None and torch.get_num_threads() == 1:
+            return compiled_step(state, action, frozen.compiled)
+        following: Tensor = _FrozenStep.apply(state, action, frozen)  # type: ignore[no-untyped-call]
+        return following
+
+    def layered(self, state: Tensor, action: Tensor) -> Tensor:
+        """Returns the next latents [..., D], layer by layer."""
         hidden = self.enter(torch.cat([state, action], dim=-1))
         for block in self.blocks:
             hidden = hidden + block(hidden)
@@ -87,13 +96,18 @@ class _LayerNorm:
 
 @dataclass(frozen=True)
 class _FrozenLayers:
-    """Holds a predictor's layers, their weights laid out for products of many rows."""
+    """Holds a predictor's layers, their weights laid out for products of many rows.
+
+    Attributes:
+        compiled: the same for one CPU thread, None where it cannot be compiled.
+    """
 
     enter: _Linear
     enter_action: Tensor  # the columns of `enter.weight` that take the action
     blocks: list[tuple[_LayerNorm, _Linear, _Linear]]
     last_norm: _LayerNorm
     leave: _Linear
+    compiled: CompiledLayers | None
 
     @classmethod
     def of(cls, predictor: ResidualPredictor) -> _FrozenLayers:
@@ -106,6 +120,7 @@ class _FrozenLayers:
             blocks=[(_LayerNorm(b[0]), _Linear(b[1]), _Linear(b[3])) for b in blocks],
             last_norm=_LayerNorm(leave[0]),
             leave=last,
+            compiled=CompiledLayers.of(predictor),
         )
 
 

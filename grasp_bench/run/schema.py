@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from grasp_bench.core.version import PROTOCOL_VERSION
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 PROTOCOL_KEY = b"grasp_bench_protocol_version"
 SCHEMA_KEY = b"grasp_bench_schema_version"
 
@@ -124,6 +124,7 @@ SYSTEM = (
     Column("cpu", _TEXT, "CPU model"),
     Column("cores", _INT, "CPU cores this process may use"),
     Column("accelerator", _TEXT, "GPU model, null on the CPU"),
+    Column("compiler", _TEXT, "C compiler of the models' kernels, null if torch did all"),
     Column(
         "reference_seconds",
         _FLOAT,

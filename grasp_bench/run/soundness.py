@@ -36,7 +36,7 @@ _NULLABLE = frozenset(
      "success_plan_actions", "final_plan_actions", "plan_sha256", "planner_seconds",
      "replan_every", "model_file_sha256", "max_iterations", "package_version", "git_commit",
      "python_version", "torch_version", "pymunk_version", "numpy_version", "accelerator",
-     "reference_seconds")
+     "compiler", "reference_seconds")
 )  # fmt: skip
 _CHOICES = {
     "status": ("ok", "error"),

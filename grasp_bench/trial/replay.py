@@ -37,7 +37,7 @@ from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trial_state import Incumbent
 
 OnCandidate = Callable[[Candidate], None]
-_SYSTEM_COLUMNS = ("torch_version", "cpu", "accelerator")
+_SYSTEM_COLUMNS = ("torch_version", "cpu", "accelerator", "compiler")
 
 
 @dataclass(frozen=True)
