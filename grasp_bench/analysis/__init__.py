@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-TableKind = Literal["results", "planners", "times", "pairwise", "ablation", "criteria", "failures"]
+TableKind = Literal[
+    "results", "planners", "times", "pairwise", "ablation", "effects", "criteria", "failures"
+]
 Outcome = Literal["first", "final-plan"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]
 

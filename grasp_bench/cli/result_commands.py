@@ -27,8 +27,8 @@ def table(
         TableKind,
         typer.Option(
             help="The paper's table, the same with planners down, times with failures counted, "
-            "planners against each other, configurations of one, every success criterion, "
-            "or why final plans failed."
+            "planners against each other, configurations of one, what another setting or model "
+            "changes, every success criterion, or why final plans failed."
         ),
     ] = "results",
     outcome: Annotated[
@@ -50,6 +50,7 @@ def table(
     from grasp_bench.analysis.ablation import ablation_sheets
     from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, combine
     from grasp_bench.analysis.criteria import criteria_sheets
+    from grasp_bench.analysis.effects import effects_sheet
     from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
     from grasp_bench.analysis.footnotes import FINAL_PLAN_NOTE
     from grasp_bench.analysis.judging import all_criteria, by_outcome
@@ -61,19 +62,25 @@ def table(
     from grasp_bench.run.store import read_results
 
     columns = None if criterion or kind == "criteria" else (*TABLE_COLUMNS, *FAILURE_COLUMNS)
-    trials = combine([read_results(path, columns) for path in paths], paths)
-    environment = str(trials["environment"].iloc[0])
+    runs = [read_results(path, columns) for path in paths]
+    if kind != "effects":
+        runs = [combine(runs, paths)]
+    environment = str(runs[0]["environment"].iloc[0])
     criteria = {} if columns else all_criteria(get_environment(environment).criteria)
     if criterion is not None and criterion not in criteria:
         raise UserError(f"no criterion '{criterion}': {did_you_mean(criterion, criteria)}")
     if kind != "criteria":
-        trials = by_outcome(trials, outcome, criterion or "", next(iter(criteria), ""))
+        default = next(iter(criteria), "")
+        runs = [by_outcome(run, outcome, criterion or "", default) for run in runs]
+    trials = runs[0]
     if kind == "criteria":
         sheets = criteria_sheets(trials, criteria, outcome, intervals)
     elif kind == "failures":
         sheets = failure_sheets(trials)
     elif kind == "ablation":
         sheets = ablation_sheets(trials, intervals, outcome)
+    elif kind == "effects":
+        sheets = [effects_sheet(runs, outcome)]
     else:
         rows = build_table(trials, outcome, criterion or "")
         if kind == "pairwise":
