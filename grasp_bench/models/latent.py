@@ -65,20 +65,18 @@ class _SquaredDistance(torch.autograd.Function):
     """Computes `LatentWorldModel.distance` and its derivative in few operations."""
 
     @staticmethod
-    def forward(
-        ctx: Any, state: Tensor, goal: Tensor, model: LatentWorldModel, weight: float
-    ) -> Tensor:
-        ctx.error = error = state - goal
-        ctx.shapes, ctx.part_sizes = (state.shape, goal.shape), model.weighted_sizes(weight)
-        return model.mean_parts(error * error, weight)
+    def forward(ctx: Any, state: Tensor, goal: Tensor, weights: Tensor) -> Tensor:
+        error = state - goal
+        ctx.error, ctx.weights, ctx.shapes = error, weights, (state.shape, goal.shape)
+        return (error * error) @ weights
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        slope = (ctx.error + ctx.error).mul_(gradient[..., None] / ctx.part_sizes)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        slope = (ctx.error * ctx.weights).mul_((gradient + gradient)[..., None])
         by_state = slope.sum_to_size(ctx.shapes[0]) if ctx.needs_input_grad[0] else None
         by_goal = slope.sum_to_size(ctx.shapes[1]).neg() if ctx.needs_input_grad[1] else None
-        return by_state, by_goal, None, None
+        return by_state, by_goal, None
 
 
 class LatentWorldModel(FrameskipModel, ABC):
@@ -104,7 +102,7 @@ class LatentWorldModel(FrameskipModel, ABC):
     visual_std: Tensor
     proprio_mean: Tensor
     proprio_std: Tensor
-    part_sizes: Tensor
+    part_weights: Tensor
 
     def __init__(self, config: LatentConfig, visual_dim: int) -> None:
         super().__init__(config.frameskip)
@@ -115,9 +113,9 @@ class LatentWorldModel(FrameskipModel, ABC):
         for name, width in (("visual", visual_dim), ("proprio", PROPRIO_DIM)):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
-        sizes = torch.full((visual_dim + PROPRIO_DIM,), float(PROPRIO_DIM))
-        sizes[:visual_dim] = visual_dim
-        self.register_buffer("part_sizes", sizes, persistent=False)
+        weights = torch.full((visual_dim + PROPRIO_DIM,), 1 / PROPRIO_DIM)
+        weights[:visual_dim] = 1 / visual_dim
+        self.register_buffer("part_weights", weights, persistent=False)
 
     @abstractmethod
     def features(self, pixels: Tensor) -> Tensor:
@@ -153,22 +151,13 @@ class LatentWorldModel(FrameskipModel, ABC):
 
     def goal_distance(self, state: Tensor, goal: Tensor, proprio_weight: float) -> Tensor:
         """Returns `distance` with the proprioceptive part times its weight, [...]."""
-        split: Tensor = _SquaredDistance.apply(  # type: ignore[no-untyped-call]
-            state, goal, self, proprio_weight
-        )
+        weights = self.part_weights
+        if proprio_weight != 1.0:
+            weights = weights.clone()
+            weights[self.visual_dim :] *= proprio_weight
+        split: Tensor = _SquaredDistance.apply(state, goal, weights)  # type: ignore[no-untyped-call]
         return split
 
-    def weighted_sizes(self, proprio_weight: float) -> Tensor:
-        """Returns the number of entries of each entry's part over the part's weight, [D]."""
-        if proprio_weight == 1.0:
-            return self.part_sizes
-        sizes = self.part_sizes.clone()
-        sizes[self.visual_dim :] /= proprio_weight  # infinite for a weight of 0
-        return sizes
-
-    def mean_parts(self, errors: Tensor, proprio_weight: float = 1.0) -> Tensor:
+    def mean_parts(self, errors: Tensor) -> Tensor:
         """Averages errors [..., D] over each of the two parts and adds these means, [...]."""
-        proprio = errors[..., self.visual_dim :].mean(-1)
-        if proprio_weight != 1.0:
-            proprio = proprio_weight * proprio
-        return errors[..., : self.visual_dim].mean(-1) + proprio
+        return errors @ self.part_weights
