@@ -24,6 +24,8 @@ def named_in_errors(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces a file's content; at every moment it is the old or the new one.
 
+    The new one is on the disk when this returns, under its name.
+
     Raises:
         OSError: it cannot be written. It names the file, and the old content is still there.
     """
@@ -34,7 +36,18 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()  # on a full disk it takes the room of what could be stored
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Has the names in a folder outlive a power cut, where the system can do that."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

@@ -41,12 +41,13 @@ def worker_pool(workers: int) -> Iterator[WorkerPool]:
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """Holds Ctrl-C back: it reaches us afterwards, and processes started within never.
+    """Holds Ctrl-C and SIGTERM back: they reach us afterwards, and processes started within never.
 
-    It goes to the whole process group; the parent decides what it means.
+    A terminal and a batch system send them to the whole process group; the parent decides what
+    they mean.
     """
     resource_tracker.ensure_running()  # it would let them through again as it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -55,6 +56,9 @@ def interrupts_held_back() -> Iterator[None]:
 
 def end_with_parent(lifeline: Connection) -> None:
     """Has this process end when the other end of the lifeline closes, whatever it is at."""
+    # A handler is not passed on to the programs that this process starts; a mask would be.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from grasp_bench.run.folder_checks import (
 from grasp_bench.run.progress import SweepProgress
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.schema import identifying_columns
-from grasp_bench.run.status import write_asked
 from grasp_bench.run.sweep import Sweep, run_sweep
 from grasp_bench.run.worker import Assignment, given_up
 from grasp_bench.tasks import TaskSet, load_tasks
@@ -132,7 +132,7 @@ def launch(
     sweep = Sweep(planners, prepared.task_sets, config.protocol.batch, config.shard)
     check_names(sweep)
     out = prepared.config.out or RUNS_FOLDER / prepared.digest()
-    with open_run_folder(out, prepared.settings) as folder:
+    with open_run_folder(out, prepared.settings, teller(console)) as folder:
         check_prior(folder, sweep, prepared.loaded.prior_sha256)
         check_criteria(folder, prepared.task_sets)
         check_planner_files(folder, sweep)
@@ -203,7 +203,7 @@ def run_shown(
     asked_for = sweep.all_keys()
     assignment = Assignment(prepared.config.protocol, prepared.settings, prepared.workers)
     config = prepared.config
-    write_asked(folder.path, len(asked_for), config.executor, prepared.workers)
+    folder.presence.announce(len(asked_for), config.executor, prepared.workers)
     executor = EXECUTORS.get(config.executor)(assignment, resource_limits(config))
 
     def given_up_rows(failure: Failure) -> list[Row]:
@@ -212,18 +212,22 @@ def run_shown(
         task_set = prepared.task_sets[unit.horizon]
         return given_up(assignment, unit, task_set, prepared.loaded, planner, failure.reason)
 
+    def waits(units: int) -> None:
+        tell(f"another process is at the last {units} trial(s) or batch(es): waiting for it")
+
+    tell = teller(console)
     earlier = finished_trials(folder, asked_for)
     with SweepProgress(console, _totals(sweep, by), line_per_trial, by) as progress:
         for label, group in earlier.groupby(by):
             progress.count(str(label), len(group), int(group["success"].sum()))
         try:
-            run_sweep(sweep, folder, executor, progress.add, given_up_rows)
+            run_sweep(sweep, folder, executor, progress.add, given_up_rows, waits)
             return progress.errors
         except KeyboardInterrupt:
-            stopped = _safe(progress.done, asked_for, folder)
+            stopped = _safe(asked_for, folder)
         except (WorkersEndedError, OSError) as error:
             reason = os_error_sentence(error) if isinstance(error, OSError) else error
-            raise UserError(f"{reason}: {_safe(progress.done, asked_for, folder)}") from error
+            raise UserError(f"{reason}: {_safe(asked_for, folder)}") from error
     console.print(f"stopped: {stopped}", soft_wrap=True)
     return None
 
@@ -255,8 +259,13 @@ def report_errors(errors: list[Row], what_now: str, console: Console) -> None:
     )
 
 
-def _safe(done: int, asked_for: set[str], folder: RunFolder) -> str:
+def teller(console: Console) -> Callable[[str], None]:
+    """Returns what prints a sentence of any content."""
+    return partial(console.print, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _safe(asked_for: set[str], folder: RunFolder) -> str:
     return (
-        f"{done} of {len(asked_for)} trials are safe in '{folder.path}', "
+        f"{len(asked_for & folder.finished())} of {len(asked_for)} trials are safe in '{folder.path}', "
         "and the same command goes on with the rest"
     )

@@ -69,6 +69,10 @@ _WITHIN: dict[str, tuple[float, float]] = {
 _OUTCOME = frozenset(column.name for column in OUTCOME)
 
 
+class DamagedResultsError(UserError):
+    """A file is no sound results file; the message says why."""
+
+
 def check_columns(source: Path, schema: pa.Schema) -> None:
     """Raises UserError unless a file's columns are those of results, each of its type."""
     names: set[str] = set()
@@ -187,5 +191,7 @@ def _shown(found: object) -> str:
     return one_line(str(found), _LONGEST)
 
 
-def _unsound(source: Path, name: str, fault: str) -> UserError:
-    return UserError(f"'{source}' is no sound results file: column '{_shown(name)}' {fault}")
+def _unsound(source: Path, name: str, fault: str) -> DamagedResultsError:
+    return DamagedResultsError(
+        f"'{source}' is no sound results file: column '{_shown(name)}' {fault}"
+    )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from grasp_bench.core.errors import UserError, error_summary
-from grasp_bench.core.files import write_atomically
-from grasp_bench.core.json_files import read_json, typed
+from grasp_bench.core.errors import error_summary
+from grasp_bench.run.presence import Sweeping, read_sweeps
 from grasp_bench.run.store import read_results
 
-PROGRESS_FILE = "progress.json"
 _COLUMNS = (
     "trial_key", "status", "error", "planner_label", "horizon", "success", "started_at",
     "wall_seconds",
@@ -25,44 +20,17 @@ _RATE_OVER = 200  # trials
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the process that runs a folder was asked for.
-
-    Attributes:
-        trials: in all.
-        executor: where they run.
-        workers: beside each other.
-        host, process: of the one that runs them.
-        begun: when it began, ISO 8601.
-    """
-
-    trials: int
-    executor: str
-    workers: int
-    host: str
-    process: int
-    begun: str
-
-
-def write_asked(folder: Path, trials: int, executor: str, workers: int) -> None:
-    """Notes down in a run folder what this process was asked for."""
-    begun = datetime.now(UTC).isoformat(timespec="seconds")
-    asked = Asked(trials, executor, workers, socket.gethostname(), os.getpid(), begun)
-    write_atomically(folder / PROGRESS_FILE, (json.dumps(asdict(asked)) + "\n").encode())
-
-
-@dataclass(frozen=True)
 class Status:
     """How far a run is.
 
     Attributes:
-        asked: None for a folder of an earlier version, or of a single file.
+        sweeps: that work in the folder or have, the last to begin at the end; none for a file.
         trials: that are stored, one row each.
         per_minute: of the last trials, None for fewer than two.
         minutes_left: at that rate, None where it is not known.
     """
 
-    asked: Asked | None
+    sweeps: Sequence[Sweeping]
     trials: pd.DataFrame
     per_minute: float | None
     minutes_left: float | None
@@ -70,17 +38,13 @@ class Status:
     def lines(self) -> list[str]:
         """Returns what there is to say, a sentence a line."""
         count, failed = len(self.trials), self.trials[self.trials["status"] != "ok"]
-        asked = self.asked
-        of = f" of {asked.trials}" if asked else ""
+        of = f" of {_asked_for(self.sweeps)}" if self.sweeps else ""
         lines = [f"{count}{of} trials are stored, {len(failed)} of them ended in an error"]
-        if asked:
-            lines.append(
-                f"{asked.workers} worker(s) of the executor {asked.executor}, begun {asked.begun} "
-                f"by process {asked.process} on {asked.host}"
-            )
         if self.per_minute is not None:
             left = "" if self.minutes_left is None else f", about {self.minutes_left:.0f} min left"
             lines.append(f"{self.per_minute:.1f} trials a minute lately{left}")
+        stored = set(self.trials["trial_key"])
+        lines += [sweep.described(stored) for sweep in self.sweeps]
         last = self.trials.sort_values("started_at").iloc[-1]
         lines.append(f"last begun: {last['trial_key']}, {last['started_at']:%Y-%m-%d %H:%M:%S} UTC")
         for label, own in failed.groupby("planner_label", observed=True):
@@ -96,31 +60,17 @@ def read_status(folder: Path) -> Status:
     Raises:
         UserError: it holds no results yet, or what it holds is damaged.
     """
-    asked = _read_asked(folder / PROGRESS_FILE)
-    try:
-        trials = read_results(folder, _COLUMNS)
-    except UserError as error:
-        if asked is None or not folder.is_dir() or list(folder.rglob("*.parquet")):
-            raise
-        raise UserError(
-            f"no trial of {asked.trials} has finished in '{folder}' yet: process {asked.process} "
-            f"on {asked.host} began at {asked.begun}"
-        ) from error
+    trials = read_results(folder, _COLUMNS)
+    sweeps = read_sweeps(folder)
     per_minute = _per_minute(trials)
     left = None
-    if asked is not None and per_minute:
-        left = max(0, asked.trials - len(trials)) / per_minute
-    return Status(asked, trials, per_minute, left)
+    if per_minute and any(sweep.at_work for sweep in sweeps):
+        left = max(0, _asked_for(sweeps) - len(trials)) / per_minute
+    return Status(sweeps, trials, per_minute, left)
 
 
-def _read_asked(path: Path) -> Asked | None:
-    try:
-        content, _ = read_json(path)
-        return typed(Asked, content, PROGRESS_FILE)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{path}' cannot be read: {error}") from error
+def _asked_for(sweeps: Sequence[Sweeping]) -> int:
+    return max(sweep.asked.trials for sweep in sweeps)
 
 
 def _per_minute(trials: pd.DataFrame) -> float | None:

@@ -15,6 +15,7 @@ from grasp_bench.core.files import write_atomically
 from grasp_bench.core.registry import did_you_mean
 from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
+from grasp_bench.run.presence import read_sweeps
 from grasp_bench.run.schema import (
     NAMES,
     PROTOCOL_KEY,
@@ -23,7 +24,13 @@ from grasp_bench.run.schema import (
     identifying_columns,
     results_schema,
 )
-from grasp_bench.run.soundness import LONGEST_ERROR, MOST_ROWS, check_columns, check_values
+from grasp_bench.run.soundness import (
+    LONGEST_ERROR,
+    MOST_ROWS,
+    DamagedResultsError,
+    check_columns,
+    check_values,
+)
 
 TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
@@ -64,6 +71,11 @@ def read_results(path: Path | str, columns: Sequence[str] | None = None) -> pd.D
     wanted = None if columns is None else list(dict.fromkeys([*columns, *_KEYS]))
     tables = read_folder(path, wanted) if path.is_dir() else [read_table(path, wanted)]
     if not tables:
+        if at_work := [sweep for sweep in read_sweeps(path) if sweep.at_work]:
+            raise UserError(
+                f"no trial has finished in '{path}' yet, and a run is under way: "
+                f"{at_work[-1].described()}"
+            )
         raise UserError(
             f"'{path}' holds no results: expected a {TRIALS_FILE}, as `grasp-bench sweep` leaves"
         )
@@ -75,15 +87,19 @@ def read_results(path: Path | str, columns: Sequence[str] | None = None) -> pd.D
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> list[pa.Table]:
     """Reads the tables of a run folder, which another process may be writing."""
-    # Parts first: one that disappears meanwhile was moved into the trials file.
-    tables = []
-    for part in sorted((folder / PARTS_FOLDER).glob("*.parquet")):
-        try:
-            tables.append(read_table(part, columns))
-        except FileNotFoundError:
-            continue
+    # Parts first: one that disappears meanwhile was moved into another or the trials file.
+    tables: dict[Path, pa.Table] = {}
+    gone = True
+    while gone:
+        gone = False
+        for part in sorted((folder / PARTS_FOLDER).glob("*.parquet")):
+            if part not in tables:
+                try:
+                    tables[part] = read_table(part, columns)
+                except FileNotFoundError:
+                    gone = True
     trials = folder / TRIALS_FILE
-    return [*tables, read_table(trials, columns)] if trials.exists() else tables
+    return [*tables.values(), *([read_table(trials, columns)] if trials.exists() else [])]
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -108,9 +124,11 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         table = pq.read_table(
             content, columns=columns, read_dictionary=_TEXTS, page_checksum_verification=True
         )
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except MemoryError as error:  # of this machine, or of a file that asks for all of it
+        raise UserError(f"'{path}' takes more memory than there is: {error}") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = one_line(str(error).partition("\n")[0])
-        raise UserError(f"'{path}' is not a complete parquet file: {reason}") from error
+        raise DamagedResultsError(f"'{path}' is not a complete parquet file: {reason}") from error
     check_values(path, table)
     for place, field in enumerate(table.schema):
         repeats = columns is not None and field.name in _REPEATED_TEXTS
@@ -267,6 +285,13 @@ def rows_table(rows: list[Row]) -> pa.Table:
         if row.keys() != set(schema.names):
             raise ValueError(f"not the columns: {sorted(row.keys() ^ set(schema.names))}")
     return pa.Table.from_pylist([_storable(row) for row in rows], schema=schema)
+
+
+def joined_table(tables: Iterable[pa.Table]) -> pa.Table:
+    """Joins tables of whole rows as they are, repeated trials with them."""
+    joined = pa.concat_tables(tables, promote_options="default").combine_chunks()
+    schema = results_schema(joined.schema.names)
+    return joined.select(schema.names).cast(schema)
 
 
 def _storable(row: Row) -> Row:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 
 from grasp_bench.core.types import Row
 from grasp_bench.planners import PlannerSpec
 from grasp_bench.run.executors import Executor, Failure
-from grasp_bench.run.run_folder import RunFolder
+from grasp_bench.run.run_folder import RunFolder, Turn
 from grasp_bench.run.worker import WorkUnit
 from grasp_bench.tasks import TaskSet
+
+_LOOK_EVERY = 1.0  # seconds between two looks at what another process has finished
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ def run_sweep(
     executor: Executor,
     on_rows: Callable[[list[Row]], None],
     given_up: Callable[[Failure], list[Row]],
+    on_wait: Callable[[int], None] = lambda units: None,
 ) -> None:
     """Runs the trials that the folder lacks, and stores each as it finishes.
 
-    However this ends, what had finished is on disk; running it again does the rest.
+    Trials that another process has taken on are left to it, and run here if it ends before they
+    are finished. However this ends, what had finished is on disk; running it again does the rest.
 
     Args:
         sweep: the grid.
@@ -71,18 +77,39 @@ def run_sweep(
         executor: runs the units.
         on_rows: called with rows once they are stored.
         given_up: makes the rows of a unit that nobody could bring to an end.
+        on_wait: called with how many units another process is at, when only those are left.
     """
-    done = folder.finished()
-    pending: Iterable[WorkUnit] = (
-        unit for unit in sweep.units() if not done.issuperset(sweep.keys(unit))
-    )
+    units: Iterable[WorkUnit] = sweep.units()
+    waits = False
     try:
-        with closing(executor.run(pending)) as results:
-            for result in results:
-                unit_rows = given_up(result) if isinstance(result, Failure) else result
-                # A batch that was half done is run whole, as batches round differently.
-                rows = [row for row in unit_rows if row["trial_key"] not in done]
-                folder.add(rows)
-                on_rows(rows)
+        while True:
+            theirs: list[WorkUnit] = []
+            ours = _ours(sweep, folder, units, theirs)
+            if (first := next(ours, None)) is not None:
+                with closing(executor.run(chain([first], ours))) as results:
+                    for result in results:
+                        rows = given_up(result) if isinstance(result, Failure) else result
+                        # A batch that was half done is run whole, as batches round differently.
+                        if stored := folder.add(rows):
+                            on_rows(stored)
+            if not theirs:
+                return
+            if not waits:
+                on_wait(len(theirs))
+                waits = True
+            time.sleep(_LOOK_EVERY)
+            units = theirs
     finally:
         folder.compact()
+
+
+def _ours(
+    sweep: Sweep, folder: RunFolder, units: Iterable[WorkUnit], theirs: list[WorkUnit]
+) -> Iterator[WorkUnit]:
+    """Takes units on one by one, as they are asked for; those of other processes are `theirs`."""
+    for unit in units:
+        turn = folder.turn(sweep.keys(unit))
+        if turn is Turn.OURS:
+            yield unit
+        elif turn is Turn.THEIRS:
+            theirs.append(unit)

@@ -54,7 +54,7 @@ class Watch:
         Raises:
             BrokenPromiseError: the candidate or what happened meanwhile breaks the protocol.
         """
-        with _surroundings_kept(self._given), _overheard(self._output), _exits_are_errors():
+        with self._guarded():
             candidate = next_candidate()
         self._check_shown()
         if candidate is not None:
@@ -73,12 +73,22 @@ class Watch:
         Raises:
             BrokenPromiseError: the planner changed the problem.
         """
-        with _surroundings_kept(self._given), _overheard(self._output), _exits_are_errors():
+        with self._guarded():
             close()
         self._check_shown()
         pairs = zip(_tensors(self.problem), _tensors(self._given), strict=False)
         same = all(torch.equal(now, given) for now, given in pairs)
         expect(same, "it changes the problem it is given")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        with (
+            _surroundings_kept(self._given),
+            _overheard(self._output),
+            _exits_are_errors(),
+            _forks_are_errors(),
+        ):
+            yield
 
     def _check_shown(self) -> None:
         if self._shown is not None:
@@ -188,6 +198,35 @@ def _exits_are_errors() -> Iterator[None]:
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
+
+
+_forks = 0
+
+
+def forks() -> int:
+    """Counts how often Python code has forked this process."""
+    return _forks
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=_count_fork)
+
+
+@contextmanager
+def _forks_are_errors() -> Iterator[None]:
+    """Ends the copy of this process that a planner makes: it would go on with the trial, too."""
+    process, before = os.getpid(), forks()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(1)
+    expect(forks() == before, "it forks the process that it runs in")
 
 
 @contextmanager

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet
+from grasp_bench.core.errors import UserError
 from grasp_bench.core.system import describe_system
 from grasp_bench.planners import PlannerSpec, planner_spec
 from grasp_bench.run.config import RunConfig
@@ -21,6 +24,7 @@ from grasp_bench.run.launch import (
     prepare,
     report_errors,
     run_shown,
+    teller,
 )
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.sweep import Sweep
@@ -37,6 +41,7 @@ from grasp_bench.tuning.study import PlannerStudy, Tried, open_storage, search_s
 
 TUNING_FOLDER = Path("results/tuning")
 SETTINGS_FILE = "settings.json"
+LOCK_FILE = ".tune.lock"
 FAILURE_COST = 2.0  # budgets that a failure counts as: PAR2
 
 Asked = tuple[PlannerStudy, PlannerSpec]  # a setting on its way, by the study that asked for it
@@ -62,7 +67,7 @@ def tune(
         search_space(planner)
     prepared = prepare(run)
     out = run.out or TUNING_FOLDER / f"{prepared.loaded.name}-{prepared.digest()}"
-    with open_run_folder(out, prepared.settings) as folder:
+    with open_run_folder(out, prepared.settings, teller(console)) as folder, _alone(out):
         studies = _studies(prepared, folder)
         while asked := _next_round(studies, settings):
             done = len(asked[0][0].tried())
@@ -72,6 +77,26 @@ def tune(
     path = write or out / SETTINGS_FILE
     write_settings(path, _found(studies, settings, prepared))
     return read_settings(path)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Holds the studies of a folder: a search follows one line of settings.
+
+    Raises:
+        UserError: another process holds them.
+    """
+    lock = FileLock(out / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"another process tunes in '{out}': wait for it, or pick another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _studies(prepared: Prepared, folder: RunFolder) -> list[PlannerStudy]:

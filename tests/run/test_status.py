@@ -1,12 +1,13 @@
 """`grasp-bench status`, and parts of a sweep on machines that share nothing."""
 
-import json
+import os
 from pathlib import Path
 
 import pytest
 
-from grasp_bench.run.status import PROGRESS_FILE, read_status
-from grasp_bench.run.store import read_results
+from grasp_bench.run.presence import Presence
+from grasp_bench.run.status import read_status
+from grasp_bench.run.store import read_results, write_rows
 
 GRID = (
     "--planners", "cem,demo", "--horizons", "20,40", "--clock", "iterations", "--budget", 1,
@@ -27,21 +28,33 @@ def test_a_finished_run_says_so(sweep, cli):
     code, out, _ = cli("status", "out")
     assert code == 0
     assert "12 of 12 trials are stored, 0 of them" in out
-    found = read_status(Path("out"))
-    assert found.minutes_left == 0
-    assert found.asked.workers == 1
+    (sweeping,) = read_status(Path("out")).sweeps
+    assert sweeping.asked.workers == 1
+    assert not sweeping.at_work
 
 
-def test_a_run_without_a_trial_yet_says_who_runs_it(refused, tmp_path):
+def test_a_run_under_way_says_who_runs_it_and_at_what(refused, cli, tmp_path, make_row):
     out = tmp_path / "out"
     (out / "parts").mkdir(parents=True)
-    asked = {"trials": 9, "executor": "local", "workers": 2, "host": "here", "process": 7,
-             "begun": "2026-01-01T00:00:00+00:00"}  # fmt: skip
-    (out / PROGRESS_FILE).write_text(json.dumps(asked))
-    sentence = refused("status", out)
-    assert "no trial of 9" in sentence
-    assert "process 7 on here" in sentence
-    (out / PROGRESS_FILE).write_text("{")
+    assert "under way" not in refused("table", out)
+    presence = Presence(out)
+    presence.announce(9, "local", 2)
+    presence.take(["grasp-t0", "grasp-t1"])
+    for command in ("status", "table"):
+        sentence = refused(command, out)
+        assert "under way" in sentence
+        assert f"process {os.getpid()} on" in sentence
+        assert "grasp-t1" in sentence
+    write_rows(out / "parts" / "a.parquet", [make_row(task_id="t0")])
+    found = read_status(out)
+    assert found.sweeps[0].at_work
+    code, said, _ = cli("status", out)
+    assert code == 0
+    assert "1 of 9 trials" in said
+    assert "at 1 trial(s): grasp-t1" in said
+    presence.close()
+    assert not read_status(out).sweeps[0].at_work
+    next(out.glob("sweeps/*.jsonl")).write_text("{\n")
     assert "cannot be read" in refused("status", out)
 
 

@@ -12,9 +12,9 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.system import System, describe_system
 from grasp_bench.core.version import PROTOCOL_VERSION
 from grasp_bench.models import load_model
-from grasp_bench.run import run_folder
+from grasp_bench.run import store
 from grasp_bench.run.launch import run_settings
-from grasp_bench.run.run_folder import RunFolder, open_run_folder
+from grasp_bench.run.run_folder import SET_ASIDE_FOLDER, Turn, open_run_folder
 from grasp_bench.run.schema import (
     COLUMNS,
     NAMES,
@@ -235,13 +235,44 @@ def test_leftovers_of_a_killed_process_are_cleaned_up(tmp_path, make_row, settin
     assert not any(leftover.exists() for leftover in leftovers)
 
 
-def test_a_folder_is_held_by_one_process(tmp_path, settings):
-    with (
-        open_run_folder(tmp_path, settings()),
-        pytest.raises(UserError, match=str(tmp_path)),
-        open_run_folder(tmp_path, settings()),
-    ):
-        pass
+def test_two_processes_share_a_folder_and_each_trial_is_taken_once(tmp_path, make_row, settings):
+    with open_run_folder(tmp_path, settings()) as one:
+        with open_run_folder(tmp_path, settings()) as two:
+            assert one.turn(["grasp-t0"]) is Turn.OURS
+            assert two.turn(["grasp-t0"]) is Turn.THEIRS
+            assert two.turn(["grasp-t1"]) is Turn.OURS
+            one.add([make_row(task_id="t0")])
+            assert two.turn(["grasp-t0"]) is Turn.NOBODYS
+            assert two.add([make_row(task_id="t0", iterations=7)]) == []
+            two.add([make_row(task_id="t1", status="error", error="E")])
+            two.compact()
+            assert one.turn(["grasp-t1"]) is Turn.NOBODYS  # the next command tries it again
+            assert two.turn(["grasp-t2"]) is Turn.OURS
+        assert one.turn(["grasp-t2"]) is Turn.OURS  # the other has gone without finishing it
+        assert one.trials()["iterations"].tolist() == [500, 500]
+    assert task_ids(tmp_path) == ["t0", "t1"]
+
+
+def test_a_damaged_part_is_set_aside_and_its_trial_runs_again(tmp_path, make_row, settings):
+    with open_run_folder(tmp_path, settings()) as folder:
+        for number in range(3):
+            folder.add([make_row(task_id=f"t{number}")])
+    part = sorted(tmp_path.glob("parts/*"))[1]
+    content = bytearray(part.read_bytes())
+    content[len(content) // 3] ^= 255
+    part.write_bytes(content)
+    with pytest.raises(UserError, match=part.name):
+        read_results(tmp_path)
+    said = []
+    with open_run_folder(tmp_path, settings(), said.append) as folder:
+        assert folder.finished() == {"grasp-t0", "grasp-t2"}
+        assert folder.turn(["grasp-t1"]) is Turn.OURS
+        folder.add([make_row(task_id="t1")])
+        folder.compact()
+    assert (tmp_path / SET_ASIDE_FOLDER / part.name).read_bytes() == content
+    assert len(said) == 1
+    assert part.name in said[0]
+    assert task_ids(tmp_path) == ["t0", "t1", "t2"]
 
 
 @pytest.mark.parametrize(
@@ -285,32 +316,45 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, settings):
         pass
 
 
-def test_many_parts_are_compacted_on_the_way(tmp_path, make_row, settings, monkeypatch):
-    monkeypatch.setattr("grasp_bench.run.run_folder.PARTS_PER_COMPACTION", 3)
+def test_many_parts_are_merged_on_the_way(tmp_path, make_row, settings, monkeypatch):
+    monkeypatch.setattr("grasp_bench.run.run_folder.PARTS_PER_MERGE", 3)
     with open_run_folder(tmp_path, settings()) as folder:
-        assert isinstance(folder, RunFolder)
-        for number in range(7):
-            folder.add([make_row(task_id=f"t{number}")])
-        assert len(list(tmp_path.glob("parts/*"))) == 1
-        assert len(task_ids(tmp_path)) == 7
+        for number in range(29):
+            folder.add([make_row(task_id=f"t{number:02d}")])
+            assert len(list(tmp_path.glob("parts/*"))) <= 3 * 3
+            assert len(task_ids(tmp_path)) == number + 1
+        assert len(folder.finished()) == 29
+        folder.compact()
+    assert [path.name for path in tmp_path.glob("*.parquet")] == ["trials.parquet"]
+    assert not list(tmp_path.glob("parts/*"))
+    assert len(task_ids(tmp_path)) == 29
 
 
-def test_stored_trials_are_read_once(tmp_path, make_row, settings, monkeypatch):
+def test_parts_that_are_merged_while_a_reader_reads_are_all_read(
+    tmp_path, make_row, settings, monkeypatch
+):
+    monkeypatch.setattr("grasp_bench.run.run_folder.PARTS_PER_MERGE", 3)
+    with open_run_folder(tmp_path, settings()) as folder:
+        folder.add([make_row(task_id="t0")])
+        folder.add([make_row(task_id="t1")])
+        read_one = store.read_table
+
+        def read_slowly(path, columns=None):
+            monkeypatch.setattr(store, "read_table", read_one)
+            folder.add([make_row(task_id="t2")])  # which merges the three
+            return read_one(path, columns)
+
+        monkeypatch.setattr(store, "read_table", read_slowly)
+        assert task_ids(tmp_path) == ["t0", "t1", "t2"]
+
+
+def test_trials_finished_are_known_without_reading_them_again(tmp_path, make_row, settings):
     with open_run_folder(tmp_path, settings()) as folder:
         folder.add([make_row(task_id="t0")])
         folder.compact()
-    read = []
-    table_of = run_folder.read_folder
-
-    def watched(path):
-        read.append(path)
-        return table_of(path)
-
-    monkeypatch.setattr(run_folder, "read_folder", watched)
     with open_run_folder(tmp_path, settings()) as folder:
         assert folder.finished() == {"grasp-t0"}
         folder.add([make_row(task_id="t1"), make_row(task_id="t2", status="error")])
         assert folder.finished() == {"grasp-t0", "grasp-t1"}
         assert folder.trials()["task_id"].tolist() == ["t0", "t1", "t2"]
         assert folder.trials() is folder.trials()
-    assert read == [tmp_path]

@@ -1,8 +1,8 @@
 """Runs units of work somewhere: in processes of this machine, or wherever a plugin does.
 
 An executor is a class that is made of an `Assignment` and `ResourceLimits`. Its method `run`
-takes units and yields, in any order, the rows of each, or a `Failure`. Installed packages add
-executors through the entry-point group `grasp_bench.executors`.
+takes units and yields their rows as they finish, in any order, or a `Failure`. Installed packages
+add executors through the entry-point group `grasp_bench.executors`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Executor(Protocol):
     def __init__(self, assignment: Assignment, limits: ResourceLimits) -> None: ...
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[list[Row] | Failure, None, None]:
-        """Yields the rows of each unit as it finishes, or why it was given up.
+        """Yields the rows of units that have finished together, or why one was given up.
 
         Closing the generator stops the work that is under way.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -15,29 +17,42 @@ import psutil
 
 from grasp_bench.core.errors import UserError, describe
 from grasp_bench.core.processes import end_with_parent, interrupts_held_back
-from grasp_bench.core.types import Row
 from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
-from grasp_bench.run.worker import Assignment, WorkUnit
+from grasp_bench.run.worker import Assignment, run_unit
+from grasp_bench.trial.promises import forks
 
 _LOOK_EVERY = 0.5  # seconds between two looks at clock and memory
 _MIB = 2**20
 
 
-class LocalProcesses:
-    """Runs units in worker processes; always uses a process, so that timings are comparable.
+class Processes:
+    """Has processes do pieces of work, which may hang, leak and kill them.
 
-    A worker that dies is replaced and its unit tried again, up to the limit of attempts. One
-    whose unit takes too long or too much memory is killed, with its children, and replaced.
+    A process that dies is replaced and its piece tried again, up to the limit of attempts. One
+    whose piece takes too long or too much memory is killed, with its children, and replaced.
+
+    Args:
+        work: makes the result of a piece, as rows are that of a unit; it must pickle.
+        count: processes beside each other.
+        threads: of torch in each.
+        limits: of a piece.
     """
 
-    def __init__(self, assignment: Assignment, limits: ResourceLimits | None = None) -> None:
-        self._assignment = assignment
-        self._limits = limits or ResourceLimits()
+    def __init__(
+        self, work: Callable[[Any], Any], count: int, threads: int, limits: ResourceLimits
+    ) -> None:
+        self._work, self._count, self._threads = work, count, threads
+        self._limits = limits
 
-    def run(self, units: Iterable[WorkUnit]) -> Generator[list[Row] | Failure, None, None]:
-        """Yields the rows of each unit, in the order they finish; see `Executor.run`."""
+    def run(self, units: Iterable[Any]) -> Generator[Any | Failure, None, None]:
+        """Yields the result of each piece as it finishes, or why it was given up.
+
+        Raises:
+            UserError: the work raised it.
+            WorkersEndedError: a process died before it could begin.
+        """
         queue = _Queue(units)
-        workers = [_Worker(self._assignment) for _ in range(self._assignment.workers)]
+        workers = [_Worker(self._work, self._threads) for _ in range(self._count)]
         try:
             while True:
                 for worker in workers:
@@ -53,7 +68,7 @@ class LocalProcesses:
             for worker in workers:
                 worker.end()
 
-    def _look_at(self, worker: _Worker, queue: _Queue) -> Iterator[list[Row] | Failure]:
+    def _look_at(self, worker: _Worker, queue: _Queue) -> Iterator[Any | Failure]:
         """Takes what a busy worker has finished, and sees to it if it has died or goes too far."""
         unit = worker.unit
         assert unit is not None
@@ -91,19 +106,28 @@ class LocalProcesses:
         return ""
 
 
+class LocalProcesses(Processes):
+    """Runs units in worker processes; always uses a process, so that timings are comparable."""
+
+    def __init__(self, assignment: Assignment, limits: ResourceLimits | None = None) -> None:
+        work = partial(run_unit, assignment)
+        threads = assignment.protocol.threads
+        super().__init__(work, assignment.workers, threads, limits or ResourceLimits())
+
+
 class _Queue:
     """Hands out units, those that crashed a worker first."""
 
-    def __init__(self, units: Iterable[WorkUnit]) -> None:
+    def __init__(self, units: Iterable[Any]) -> None:
         self._units = iter(units)
-        self._again: deque[WorkUnit] = deque()
-        self._crashes: dict[WorkUnit, int] = {}
+        self._again: deque[Any] = deque()
+        self._crashes: dict[Any, int] = {}
 
-    def next(self) -> WorkUnit | None:
+    def next(self) -> Any | None:
         """Returns the next unit, None if there are no more."""
         return self._again.popleft() if self._again else next(self._units, None)
 
-    def once_more(self, unit: WorkUnit, attempts: int) -> bool:
+    def once_more(self, unit: Any, attempts: int) -> bool:
         """Counts a crash; tells whether the unit is tried again."""
         self._crashes[unit] = self._crashes.get(unit, 0) + 1
         if self._crashes[unit] >= attempts:
@@ -122,8 +146,8 @@ class _Worker:
         ready: it has started up.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
-        self._assignment = assignment
+    def __init__(self, work: Callable[[Any], Any], threads: int) -> None:
+        self._arguments = work, threads
         self.start()
 
     def start(self) -> None:
@@ -133,16 +157,16 @@ class _Worker:
         # We alone hold the writing end: it closes when we stop, and when we are killed.
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_serve, args=(theirs, lifeline, self._assignment), daemon=False
+            target=_serve, args=(theirs, lifeline, *self._arguments), daemon=False
         )
         with interrupts_held_back():
             self._process.start()
         theirs.close()
         lifeline.close()
-        self.unit: WorkUnit | None = None
+        self.unit: Any | None = None
         self.ready, self.begun = False, time.monotonic()
 
-    def begin(self, unit: WorkUnit) -> None:
+    def begin(self, unit: Any) -> None:
         """Gives the process a unit."""
         self.unit, self.begun = unit, time.monotonic()
         with suppress(OSError):  # it has died, which is seen when its result is asked for
@@ -163,10 +187,8 @@ class _Worker:
         self._process.join(timeout=0.2 if self.unit is not None else 0.0)
         code = self._process.exitcode
         for process in self._family():
-            try:
+            with suppress(psutil.Error):
                 process.kill()
-            except psutil.Error:
-                continue
         self._lifeline.close()
         self.connection.close()
         self._process.join()
@@ -181,22 +203,23 @@ class _Worker:
         """Returns the process and its children, none if it has ended."""
         try:
             process = psutil.Process(self._process.pid)
-            return [*process.children(recursive=True), process]
         except psutil.Error:
             return []
+        return [*_children(process.pid), process]
 
 
 _READY = "ready"
 
 
-def _serve(connection: Connection, lifeline: Connection, assignment: Assignment) -> None:
-    """Runs units in a process until there are no more, or its parent is gone."""
+def _serve(
+    connection: Connection, lifeline: Connection, work: Callable[[Any], Any], threads: int
+) -> None:
+    """Works in a process until there is no more, or its parent is gone."""
     end_with_parent(lifeline)
     import torch
 
-    from grasp_bench.run.worker import run_unit
-
-    torch.set_num_threads(assignment.protocol.threads)
+    process = os.getpid()
+    torch.set_num_threads(threads)
     connection.send(_READY)
     while True:
         try:
@@ -204,11 +227,27 @@ def _serve(connection: Connection, lifeline: Connection, assignment: Assignment)
         except (EOFError, OSError):  # there are no more, or nobody is left who wants them
             return
         result: Any
+        forked = forks()
         try:
-            result = run_unit(assignment, unit)
+            result = work(unit)
         except UserError as error:  # it stops the sweep: a planner's own are rows
             result = error
         except Exception as error:
             result = UserError(f"a worker process raised {describe(error)}")
+        finally:
+            if os.getpid() != process:  # a copy that a planner or a model has made of it
+                os._exit(1)
+        if forks() != forked:
+            for child in _children(process):
+                with suppress(psutil.Error):
+                    child.kill()
         with suppress(OSError):
             connection.send(result)
+
+
+def _children(process: int) -> list[psutil.Process]:
+    """Returns the processes that one has started, directly or not; none if it has ended."""
+    try:
+        return list(psutil.Process(process).children(recursive=True))
+    except psutil.Error:
+        return []
