@@ -13,7 +13,7 @@ from grasp_bench.cli.app import main
 from grasp_bench.core.system import torch_threads
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
 from grasp_bench.planners import planner_spec
-from grasp_bench.run import worker
+from grasp_bench.run import launch, worker
 from grasp_bench.run.executors import EXECUTORS
 from grasp_bench.run.launch import run_settings
 from grasp_bench.run.schema import NAMES
@@ -185,7 +185,10 @@ class InThisProcess:
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Has commands run their trials in this process."""
+    """Has commands run their trials, and try models, in this process."""
+    monkeypatch.setattr(
+        launch, "try_apart", lambda config, device: launch._try_model(config, device, "")
+    )
     monkeypatch.setitem(EXECUTORS._own, "local", InThisProcess)
     monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 TableKind = Literal[
-    "results", "planners", "times", "pairwise", "ablation", "effects", "criteria", "failures"
+    "results",
+    "planners",
+    "times",
+    "relative",
+    "pairwise",
+    "ablation",
+    "effects",
+    "criteria",
+    "failures",
 ]
 Outcome = Literal["first", "final-plan"]
 Format = Literal["rich", "markdown", "latex", "html", "csv", "json"]

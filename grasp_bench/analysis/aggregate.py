@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from grasp_bench.analysis import Outcome
-from grasp_bench.analysis.footnotes import protocol_notes, reading_notes, settings_notes
+from grasp_bench.analysis.footnotes import (
+    hardware_notes,
+    protocol_notes,
+    reading_notes,
+    settings_notes,
+)
 from grasp_bench.analysis.paired_tests import Pairing, paired
 from grasp_bench.analysis.published import SOURCES, Published, Source, published_numbers
 from grasp_bench.analysis.stats import (
@@ -26,8 +31,8 @@ from grasp_bench.analysis.stats import (
 )
 from grasp_bench.core.errors import UserError, one_line
 from grasp_bench.run.failures import NotRun, judged, not_run, not_run_notes
+from grasp_bench.run.joining import check_labels, join_results
 from grasp_bench.run.schema import SETTINGS_COLUMNS
-from grasp_bench.run.store import check_labels, join_results
 
 DISPLAY_NAMES = {
     "cem": "CEM", "gd": "GD", "latco": "LatCo", "grasp": "GRASP",
@@ -40,7 +45,7 @@ TABLE_COLUMNS = (
     "hyperparameters", "hyperparameters_sha256", "hyperparameters_source", "tuning_sha256",
     "tuning_budget", "success", "time_to_success", "iterations_to_success", "candidates",
     "final_plan_success", "final_plan_cost_realised", "prior_sha256", *SETTINGS_COLUMNS, "cpu",
-    "cores", "accelerator", "workers", "started_at",
+    "cores", "accelerator", "workers", "started_at", "reference_seconds",
 )  # fmt: skip
 # The columns that a cell needs. Selecting rows of a million trials takes time for every column.
 _CELL_COLUMNS = [
@@ -173,7 +178,8 @@ def build_table(
     notes = settings_notes(trials, {c.label: c.title for c in columns if not c.bound})
     if changed := [column.label for column in columns if "=" in column.label]:
         notes.append(f"Hyperparameters that were set: {'; '.join(changed)}.")
-    notes += [*protocol_notes(trials, criterion), *not_run_notes(trials, titles)]
+    notes += [*hardware_notes(trials, titles), *protocol_notes(trials, criterion)]
+    notes += not_run_notes(trials, titles)
     return ResultTable(columns, rows, unit, _reading(columns, rows, unit), notes)
 
 

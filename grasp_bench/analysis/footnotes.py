@@ -84,6 +84,19 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
     ]
 
 
+def hardware_notes(trials: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
+    """Warns of cells whose trials ran on different hardware, given planners' titles by label."""
+    machines = trials[["planner_label", "horizon", "cpu", "accelerator"]].drop_duplicates()
+    counts = machines.groupby(["planner_label", "horizon"], observed=True).size()
+    mixed = [f"{titles[str(label)]} at H={horizon}" for label, horizon in counts[counts > 1].index]
+    if not mixed:
+        return []
+    return [
+        f"Cells of different hardware: {', '.join(mixed)}. Their seconds do not compare: "
+        "`table --kind relative` divides them by those of a fixed workload on the same machine."
+    ]
+
+
 def _objective_notes(one: pd.Series) -> list[str]:
     """Names what of the problem is not the default: the goal distance, and untold limits."""
     notes = []

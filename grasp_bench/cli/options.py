@@ -33,6 +33,16 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_defa
 Threads = Annotated[
     int, typer.Option(min=1, max=MOST["threads"], help="Torch threads per process.")
 ]
+Executor = Annotated[str, typer.Option(help="Where trials run: local, ray, or a plugin's.")]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster.", show_default="one that is started here")
+]
+Gpus = Annotated[float, typer.Option(min=0, help="GPUs that each worker of a cluster is given.")]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds after which a trial is given up.", show_default="20 budgets"),
+]
+TrialMemory = Annotated[int | None, typer.Option(min=64, help="MiB at which a trial is given up.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A hyperparameter; repeatable."),
@@ -106,24 +116,11 @@ class RunOptions:
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="The I-th of N parts, each with an --out of its own.")
     ] = "1/1"
-    executor: Annotated[str, typer.Option(help="Where trials run: local, ray, or a plugin's.")] = (
-        "local"
-    )
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster.", show_default="one that is started here")
-    ] = None
-    gpus: Annotated[
-        float, typer.Option(min=0, help="GPUs that each worker of a cluster is given.")
-    ] = 0.0
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=1, help="Seconds after which a trial is given up.", show_default="20 budgets"
-        ),
-    ] = None
-    trial_memory: Annotated[
-        int | None, typer.Option(min=64, help="MiB at which a trial is given up.")
-    ] = None
+    executor: Executor = "local"
+    address: Address = None
+    gpus: Gpus = 0.0
+    trial_timeout: TrialTimeout = None
+    trial_memory: TrialMemory = None
 
     def config(
         self, planners: Sequence[PlannerChoice], horizons: Sequence[int], start: Start | None = None

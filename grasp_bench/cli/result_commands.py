@@ -27,8 +27,9 @@ def table(
         TableKind,
         typer.Option(
             help="The paper's table, the same with planners down, times with failures counted, "
-            "planners against each other, configurations of one, what another setting or model "
-            "changes, every success criterion, or why final plans failed."
+            "times in passes of the reference workload, planners against each other, "
+            "configurations of one, what another setting or model changes, every success "
+            "criterion, or why final plans failed."
         ),
     ] = "results",
     outcome: Annotated[
@@ -55,6 +56,7 @@ def table(
     from grasp_bench.analysis.footnotes import FINAL_PLAN_NOTE
     from grasp_bench.analysis.judging import all_criteria, by_outcome
     from grasp_bench.analysis.pairwise import pairwise_sheets
+    from grasp_bench.analysis.relative import relative_sheet
     from grasp_bench.analysis.results_table import results_sheet
     from grasp_bench.analysis.times import times_sheet
     from grasp_bench.core.registry import did_you_mean
@@ -87,6 +89,8 @@ def table(
             sheets = pairwise_sheets(rows, trials)
         elif kind == "times":
             sheets = [times_sheet(rows, trials, intervals)]
+        elif kind == "relative":
+            sheets = [relative_sheet(rows, trials)]
         else:
             results = results_sheet(rows, intervals)
             sheets = [results.transposed("Planner") if kind == "planners" else results]
@@ -110,7 +114,8 @@ def merge(
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
 ) -> None:
     """Put results of the same settings into one file, each trial once."""
-    from grasp_bench.run.store import merge_results, write_frame
+    from grasp_bench.run.joining import merge_results
+    from grasp_bench.run.store import write_frame
 
     if output.exists():
         raise UserError(f"'{output}' is there already: pick another --output")

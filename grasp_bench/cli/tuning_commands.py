@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from grasp_bench.cli import printing
-from grasp_bench.cli.options import PLANNER_HELP, Clock, Device, Model, Seed, Threads, Workers
+from grasp_bench.cli.options import (
+    PLANNER_HELP,
+    Address,
+    Clock,
+    Device,
+    Executor,
+    Gpus,
+    Model,
+    Seed,
+    Threads,
+    TrialMemory,
+    TrialTimeout,
+    Workers,
+)
 from grasp_bench.run.config import RunConfig, parse_horizons, parse_names
 from grasp_bench.trial.protocol import ClockKind, TrialProtocol
 
@@ -39,6 +52,11 @@ def tune(
     seed: Seed = 0,
     workers: Workers = None,
     threads: Threads = 1,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus: Gpus = 0.0,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder.", show_default="results/tuning/ and the model's name"),
@@ -75,6 +93,11 @@ def tune(
         ),
         workers=workers,
         out=out,
+        executor=executor,
+        trial_timeout=trial_timeout,
+        trial_memory=trial_memory,
+        gpus=gpus,
+        address=address,
     )
     found = search(run, settings, write, printing.console())
     if found is None:

@@ -69,7 +69,8 @@ def _accelerator(device: str) -> str | None:
         return None
     import torch
 
-    return torch.cuda.get_device_name(device)
+    # The process that drives a cluster may have none.
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else None
 
 
 def _git_commit() -> str | None:

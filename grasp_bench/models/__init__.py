@@ -1,6 +1,6 @@
 """World models: one architecture a file, their checkpoints, and how to load one."""
 
-from grasp_bench.models.checkpoint import list_models, save_checkpoint
+from grasp_bench.models.checkpoint import is_plugin, list_models, save_checkpoint
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.loading import LoadedModel, load_model
 from grasp_bench.models.patch import PatchConfig, PatchWorldModel
@@ -13,6 +13,7 @@ __all__ = [
     "PatchConfig",
     "PatchWorldModel",
     "PoseWorldModel",
+    "is_plugin",
     "list_models",
     "load_model",
     "save_checkpoint",

@@ -8,9 +8,9 @@ import pandas as pd
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.plugins import is_spec
+from grasp_bench.run.joining import LABEL_COLUMNS, check_labels
 from grasp_bench.run.run_folder import RunFolder
 from grasp_bench.run.schema import NAMES
-from grasp_bench.run.store import LABEL_COLUMNS, check_labels
 from grasp_bench.run.sweep import Sweep
 from grasp_bench.tasks import TaskSet
 from grasp_bench.trial.outcome import criteria_columns, distance_columns

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from grasp_bench.core.errors import UserError, error_summary, os_error_sentence
 from grasp_bench.core.system import usable_cores
 from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
-from grasp_bench.models import LoadedModel, load_model
+from grasp_bench.models import LoadedModel, is_plugin, load_model
 from grasp_bench.planners import PlannerSpec, make_planner
 from grasp_bench.run.config import RunConfig
 from grasp_bench.run.executors import EXECUTORS, Failure, ResourceLimits, WorkersEndedError
+from grasp_bench.run.executors.local import Processes
 from grasp_bench.run.folder_checks import (
     check_criteria,
     check_labelling,
@@ -90,16 +91,43 @@ def prepare(config: RunConfig) -> Prepared:
     """
     EXECUTORS.get(config.executor)
     workers = _workers(config)
-    loaded = load_model(config.model, config.protocol.device)
-    for horizon in config.horizons:
-        check_horizon(horizon, loaded.model.frameskip)
-    task_sets = {
-        horizon: load_tasks(config.tasks, horizon, config.trials) for horizon in config.horizons
-    }
+    # The process that drives a cluster may be on a machine without its GPUs.
+    device = config.protocol.device if config.executor == "local" else "cpu"
+    if is_plugin(config.model):
+        try_apart(config, device)
+    loaded, task_sets = _loaded(config, device)
     any_set = next(iter(task_sets.values()))
-    check_model(loaded, any_set, config.protocol)
+    if not is_plugin(config.model):
+        check_model(loaded, any_set, config.protocol)
     settings = run_settings(loaded, any_set, config.protocol)
     return Prepared(config, loaded, task_sets, settings, workers)
+
+
+def try_apart(config: RunConfig, device: str) -> None:
+    """Tries a user's model in a process of its own, which it may hang, fill or kill.
+
+    Raises:
+        UserError: it did, or it is not what it should be.
+    """
+    work, limits = partial(_try_model, config), replace(resource_limits(config), attempts=1)
+    for found in Processes(work, 1, config.protocol.threads, limits).run([device]):
+        if isinstance(found, Failure):
+            raise UserError(f"world model '{config.model}' cannot be tried: {found.reason}")
+
+
+def _try_model(config: RunConfig, device: str) -> None:
+    loaded, task_sets = _loaded(config, device)
+    check_model(loaded, next(iter(task_sets.values())), config.protocol)
+
+
+def _loaded(config: RunConfig, device: str) -> tuple[LoadedModel, dict[int, TaskSet]]:
+    """Loads the model and the tasks by horizon, cut to those to run."""
+    loaded = load_model(config.model, device)
+    for horizon in config.horizons:
+        check_horizon(horizon, loaded.model.frameskip)
+    return loaded, {
+        horizon: load_tasks(config.tasks, horizon, config.trials) for horizon in config.horizons
+    }
 
 
 def run_settings(loaded: LoadedModel, task_set: TaskSet, protocol: TrialProtocol) -> dict[str, Any]:
@@ -265,7 +293,8 @@ def teller(console: Console) -> Callable[[str], None]:
 
 
 def _safe(asked_for: set[str], folder: RunFolder) -> str:
+    done = len(asked_for & folder.finished())
     return (
-        f"{len(asked_for & folder.finished())} of {len(asked_for)} trials are safe in '{folder.path}', "
+        f"{done} of {len(asked_for)} trials are safe in '{folder.path}', "
         "and the same command goes on with the rest"
     )

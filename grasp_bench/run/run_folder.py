@@ -102,7 +102,7 @@ class RunFolder:
             if self._finished.issuperset(keys):
                 return Turn.NOBODYS
             if self._others.have_taken(keys):
-                # What failed there is for the next command to try, or two would wait for each other.
+                # What failed there is the next command's: two would wait for each other for ever.
                 ended = all(key in self._finished or key in self._failed for key in keys)
                 return Turn.NOBODYS if ended else Turn.THEIRS
             self.presence.take(keys)

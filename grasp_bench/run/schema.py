@@ -132,7 +132,14 @@ SYSTEM = (
     ),
     Column("workers", _INT, "worker processes beside each other"),
     Column("started_at", pa.timestamp("ms", tz="UTC"), "start of the trial"),
+    Column(
+        "load",
+        _FLOAT,
+        "load average of the machine over the last minute, as the trial began; null in results "
+        "that are older than the column",
+    ),
 )
+ADDED = frozenset(("load",))  # files of this schema version that are older lack them
 
 COLUMNS = TRIAL + OUTCOME + SETTINGS + SYSTEM
 NAMES = tuple(column.name for column in COLUMNS)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grasp_bench.core.errors import UserError, one_line
-from grasp_bench.run.schema import NAMES, OUTCOME, Column, find_column
+from grasp_bench.run.schema import ADDED, NAMES, OUTCOME, Column, find_column
 
 MOST_ROWS = 10_000_000
 LONGEST_ERROR = 100_000  # bytes
@@ -36,7 +36,7 @@ _NULLABLE = frozenset(
      "success_plan_actions", "final_plan_actions", "plan_sha256", "planner_seconds",
      "replan_every", "model_file_sha256", "max_iterations", "package_version", "git_commit",
      "python_version", "torch_version", "pymunk_version", "numpy_version", "accelerator",
-     "compiler", "reference_seconds")
+     "compiler", "reference_seconds", "load")
 )  # fmt: skip
 _CHOICES = {
     "status": ("ok", "error"),
@@ -61,7 +61,7 @@ _WITHIN: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(
         ("time_to_success", "planner_time", "planner_seconds", "encode_seconds", "wall_seconds",
-         "reference_seconds"),
+         "reference_seconds", "load"),
         (0.0, 1e12),
     ),
     "started_at": (946_684_800_000, 7_258_118_400_000),  # 2000 to 2200: years of four digits
@@ -87,7 +87,7 @@ def check_columns(source: Path, schema: pa.Schema) -> None:
             raise _unsound(source, field.name, fault)
     criteria = sorted(n for n in names if n not in NAMES and n.startswith("success_"))
     for name in (*NAMES, *(f"final_plan_{name}" for name in criteria)):
-        if name not in names:
+        if name not in names and name not in ADDED:
             raise _unsound(source, name, "is missing")
 
 

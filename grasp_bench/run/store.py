@@ -17,11 +17,11 @@ from grasp_bench.core.types import Row
 from grasp_bench.core.version import PROTOCOL_VERSION
 from grasp_bench.run.presence import read_sweeps
 from grasp_bench.run.schema import (
+    ADDED,
     NAMES,
     PROTOCOL_KEY,
     SCHEMA_KEY,
     SCHEMA_VERSION,
-    identifying_columns,
     results_schema,
 )
 from grasp_bench.run.soundness import (
@@ -34,8 +34,6 @@ from grasp_bench.run.soundness import (
 
 TRIALS_FILE = "trials.parquet"
 PARTS_FOLDER = "parts"
-
-LABEL_COLUMNS = ("planner_label", "horizon", "hyperparameters_sha256", "tuning_sha256")
 
 _ORDER = ("horizon", "task_id", "trial_key")
 # What makes one trial one row.
@@ -135,6 +133,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         if pa.types.is_dictionary(field.type) and not repeats:
             plain = pa.field(field.name, pa.string())
             table = table.set_column(place, plain, table[field.name].cast(pa.string()))
+    for name in sorted(ADDED - set(table.schema.names)) if columns is None else ():
+        field = results_schema(NAMES).field(name).remove_metadata()
+        table = table.append_column(field, pa.nulls(len(table), field.type))
     return table.replace_schema_metadata()  # pandas would follow what it says
 
 
@@ -205,64 +206,13 @@ def one_row_per_trial(
     return errors_last.drop_duplicates("trial_key").sort_index().reset_index(drop=True)
 
 
-def join_results(
-    frames: Sequence[pd.DataFrame], advice: str, paths: Sequence[Path] = ()
-) -> pd.DataFrame:
-    """Joins the trials of several results of the same settings, each once.
-
-    Args:
-        frames: as `read_results` gives them.
-        advice: what to do with results of other settings.
-        paths: where the frames were read.
-
-    Raises:
-        UserError: they differ in their settings, or hold two finished trials of one key that
-            differ in anything.
-    """
-    trials = pd.concat(frames, keys=range(len(frames)))
-    check_same_settings(trials, advice)
-    return one_row_per_trial(trials, paths=paths)
-
-
-def merge_results(paths: Sequence[Path]) -> pd.DataFrame:
-    """Merges results, in the order of a results file; see `join_results`."""
-    frames = [read_results(path) for path in paths]
-    return to_frame([_as_table(join_results(frames, "keep them in files of their own", paths))])
-
-
-def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
-    """Raises UserError, with advice, where trials were not run under the same settings."""
-    for column in identifying_columns(bool(trials["model_file_sha256"].isna().all())):
-        values = sorted(map(str, trials[column].unique()))
-        if len(values) > 1:
-            raise UserError(
-                f"these results differ in {column} ({', '.join(values)}), so their numbers do "
-                f"not compare: {advice}"
-            )
-
-
-def check_labels(trials: pd.DataFrame, advice: str) -> None:
-    """Raises UserError, with advice, where a label stands for different settings.
-
-    Tuned settings may be others at every horizon, if they come from one file.
-    """
-    for label, own in trials[list(LABEL_COLUMNS)].drop_duplicates().groupby("planner_label"):
-        files = own["tuning_sha256"].astype(object).fillna("").unique()
-        one_meaning = own["hyperparameters_sha256"].nunique() == 1
-        one_per_horizon = files[0] != "" and not own["horizon"].duplicated().any()
-        if len(files) > 1 or not (one_meaning or one_per_horizon):
-            raise UserError(
-                f"'{label}' stands for different hyperparameters in these results, as its "
-                f"defaults or tuned settings have changed between them: {advice}"
-            )
-
-
 def write_frame(path: Path, trials: pd.DataFrame) -> None:
     """Writes trials as `read_results` gives them: the whole file or nothing."""
-    write_table(path, _as_table(trials))
+    write_table(path, as_table(trials))
 
 
-def _as_table(trials: pd.DataFrame) -> pa.Table:
+def as_table(trials: pd.DataFrame) -> pa.Table:
+    """Makes a table of trials as `read_results` gives them."""
     return pa.Table.from_pandas(trials, results_schema(trials.columns), preserve_index=False)
 
 

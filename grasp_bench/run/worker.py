@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import psutil
+
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.plugins import file_sha256
 from grasp_bench.core.seeds import trial_seed
@@ -22,7 +24,7 @@ from grasp_bench.run.reference_workload import time_reference_workload
 from grasp_bench.run.schema import OUTCOME
 from grasp_bench.tasks import TaskSet, load_tasks
 from grasp_bench.trial.outcome import criteria_columns, distance_columns
-from grasp_bench.trial.promises import BrokenPromiseError, expect
+from grasp_bench.trial.promises import BrokenPromiseError, expect, forks
 from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.trial.trials import run_trials, warm_up
 
@@ -82,9 +84,9 @@ def run_tasks(
     protocol = assignment.protocol
     tasks = task_set.tasks[unit.begin : unit.end]
     reference_seconds = time_reference_workload(protocol.device)
-    started = datetime.now(UTC)
+    started, load = datetime.now(UTC), psutil.getloadavg()[0]
     outcomes = _outcomes(task_set, tasks, planner, loaded, protocol, unit.planner.label)
-    shared = {"reference_seconds": reference_seconds, "started_at": started}
+    shared = {"reference_seconds": reference_seconds, "started_at": started, "load": load}
     return _rows(assignment, unit, task_set, loaded, planner, outcomes, shared)
 
 
@@ -99,7 +101,7 @@ def given_up(
     """Makes the rows of a unit that no worker brought to an end, of status `error`."""
     error = {"status": "error", "error": f"TrialGivenUp: {reason}"}
     outcome = error | _no_outcome(task_set.environment)
-    shared = {"reference_seconds": None, "started_at": datetime.now(UTC)}
+    shared = {"reference_seconds": None, "started_at": datetime.now(UTC), "load": None}
     outcomes = [outcome] * (unit.end - unit.begin)
     return _rows(assignment, unit, task_set, loaded, planner, outcomes, shared)
 
@@ -154,6 +156,7 @@ def _outcomes(
     """Returns the status, error and outcome columns of one trial per task."""
     warm = loaded.sha256, label, task_set.horizon
     loaded.is_unchanged()  # remembers the weights
+    forked = forks()
     no_outcome = _no_outcome(task_set.environment)
     try:
         if protocol.clock == "wall" and warm not in _warm:
@@ -161,6 +164,7 @@ def _outcomes(
             _warm.add(warm)
         outcomes = run_trials(task_set, tasks, planner, loaded.model, protocol)
         expect(loaded.is_unchanged(), "it changes the world model's weights")
+        expect(forks() == forked, "it or the world model forks the process that it runs in")
     except Exception:  # whatever a planner raises is a result: the sweep goes on
         failed = {"status": "error", "error": traceback.format_exc()[-_LONGEST_ERROR:]}
         return [failed | no_outcome] * len(tasks)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from grasp_bench.core.types import WorldModel
+from grasp_bench.trial.promises import BrokenPromiseError
 
 
 class MeteredModel:
@@ -33,8 +34,17 @@ class MeteredModel:
         self.model_evals_backward = 0
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
-        """Takes the wrapped model's step and counts it."""
-        return self._counted(self._model.step(state, action))
+        """Takes the wrapped model's step and counts it.
+
+        Raises:
+            BrokenPromiseError: the model returns something of another shape than it should.
+        """
+        after = self._model.step(state, action)
+        if (found := getattr(after, "shape", None)) != state.shape:
+            expected = f"{tuple(state.shape)}, the shape of the states it was given"
+            found = type(after).__name__ if found is None else tuple(found)
+            raise BrokenPromiseError(f"the world model's `step` returns {found}, not {expected}")
+        return self._counted(after)
 
     def step_in_context(self, states: Tensor, actions: Tensor) -> Tensor:
         """Takes a step of several frames, which counts as one transition, and counts it."""

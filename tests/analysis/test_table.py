@@ -18,6 +18,7 @@ from grasp_bench.analysis.gate import compare
 from grasp_bench.analysis.judging import by_outcome
 from grasp_bench.analysis.pairwise import pairwise_sheets
 from grasp_bench.analysis.published import PAPER
+from grasp_bench.analysis.relative import relative_sheet
 from grasp_bench.analysis.results_table import results_sheet
 from grasp_bench.analysis.times import times_sheet
 from grasp_bench.analysis.writers import render
@@ -445,6 +446,24 @@ def test_times_count_failures_and_pair_planners_task_by_task(results):
     assert all(
         entry.below == "" for (_, entry) in times_sheet(build_table(trials), trials, False).rows
     )
+
+
+def test_times_on_two_machines_compare_in_passes_of_the_reference_workload(results):
+    fast = results({"grasp": range(20)}, name="a.parquet", cpu="fast", reference_seconds=0.01)
+    slow = results({"grasp": range(20)}, name="b.parquet", cpu="slow", reference_seconds=0.02)
+    slow["time_to_success"] *= 2
+    halves = [fast[fast.index % 2 == 0], slow[slow.index % 2 == 1]]
+    trials = pd.concat(halves, ignore_index=True)
+    table = build_table(trials)
+    sheet = relative_sheet(table, trials)
+    assert {record["machine"]: record["median_passes"] for record in sheet.records} == {
+        "fast": 1000.0, "slow": 1100.0,
+    }  # fmt: skip
+    assert sheet.rows[0][1].text == "1.05e+03"
+    assert [note for note in table.notes if "different hardware: GRASP at H=40" in note]
+    assert not [note for note in build_table(fast).notes if "different hardware" in note]
+    with pytest.raises(UserError, match="seconds"):
+        relative_sheet(build_table(trials, "final-plan"), trials)
 
 
 def test_times_of_ties_of_nothing_and_of_candidates(results):

@@ -1,10 +1,11 @@
 """Sweeps on a Ray cluster of three nodes on this machine, with Ray installed."""
 
 import threading
-import time
+from functools import partial
 
 import pandas as pd
 import pytest
+from test_executors import WRECKERS
 from test_sweep import CLOCK_COLUMNS, small_sweep
 
 from grasp_bench.core.errors import UserError
@@ -19,6 +20,8 @@ from grasp_bench.run.worker import Assignment
 from grasp_bench.tasks import load_tasks
 
 KILLS = 20
+NODE = {"num_cpus": 1, "num_gpus": 1}
+GRID = ("--horizons", 20, "--trials", 1, "--clock", "iterations", "--budget", 1, "--stop", "never")
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,14 @@ def library():
     return pytest.importorskip("ray")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(library):
-    """A cluster with a head and two nodes of one core each."""
+    """A cluster with a head and two nodes, of one core and one GPU in name each."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args=NODE)
     for _ in range(2):
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(**NODE)
     library.init(address=cluster.address, log_to_driver=False)
     yield cluster
     library.shutdown()
@@ -44,7 +47,7 @@ def cluster(library):
 def sweep_on(make_protocol, responsive_checkpoint, tmp_path):
     """Runs a sweep with an executor; returns its results."""
 
-    def sweep_on(executor, name, trials=4, workers=3, **limits):
+    def sweep_on(executor, name, trials=2, workers=3, on_rows=lambda rows: None, **limits):
         loaded = load_model(str(responsive_checkpoint))
         protocol = make_protocol(budget=4.0)
         sweep = small_sweep(trials=trials)
@@ -54,11 +57,31 @@ def sweep_on(make_protocol, responsive_checkpoint, tmp_path):
         )
         failures = []
         with open_run_folder(tmp_path / name, settings) as folder:
-            run_sweep(sweep, folder, made, lambda rows: None, lambda f: failures.append(f) or [])
+            run_sweep(sweep, folder, made, on_rows, lambda f: failures.append(f) or [])
         assert failures == []
         return read_results(tmp_path / name)
 
     return sweep_on
+
+
+class Killer:
+    """Kills a node of a cluster, with the worker on it, once some rows have come in."""
+
+    def __init__(self, library, cluster, after):
+        self.library, self.cluster, self.after = library, cluster, after
+        self.rows, self.thread = 0, None
+
+    def __call__(self, rows):
+        self.rows += len(rows)
+        if self.thread is None and self.rows >= self.after and (node := self.busy_node()):
+            kill = partial(self.cluster.remove_node, node, allow_graceful=False)
+            self.thread = threading.Thread(target=kill)
+            self.thread.start()
+
+    def busy_node(self):
+        actors = self.library._private.state.actors().values()
+        busy = {a["Address"]["NodeID"] for a in actors if a["State"] == "ALIVE"}
+        return next((node for node in self.cluster.worker_nodes if node.node_id in busy), None)
 
 
 def same(one, two):
@@ -70,25 +93,51 @@ def same(one, two):
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_rows_that_this_machine_gives(cluster, sweep_on):
-    same(sweep_on("ray", "cluster"), sweep_on("local", "local", workers=1))
+    """With four workers to a GPU, of which the nodes have one each in name."""
+    same(sweep_on("ray", "cluster", gpus=0.25), sweep_on("local", "local", workers=1))
 
 
 @pytest.mark.slow
-def test_a_lost_node_loses_and_doubles_nothing(cluster, sweep_on):
-    expected = sweep_on("local", "local", trials=6, workers=1)
+def test_a_lost_node_loses_and_doubles_nothing(library, cluster, sweep_on):
+    trials = 5
+    expected = sweep_on("local", "local", trials, workers=1)
     for number in range(KILLS):
-        node = cluster.add_node(num_cpus=1)
-
-        def kill(node=node, after=0.5 + 0.3 * (number % 8)):
-            time.sleep(after)
-            cluster.remove_node(node, allow_graceful=False)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        found = sweep_on("ray", f"killed-{number}", trials=6, workers=4)
-        killer.join()
+        killer = Killer(library, cluster, after=1 + number % (len(expected) // 2))
+        found = sweep_on("ray", f"killed-{number}", trials, on_rows=killer)
+        killer.thread.join()
         assert not found["trial_key"].duplicated().any()
         same(found, expected)
+        print(f"run {number + 1}: a node was killed after {killer.after} rows or more")
+        cluster.add_node(**NODE)
+
+
+@pytest.mark.slow
+def test_wreckers_on_a_cluster_are_rows_as_on_this_machine(cluster, cli, responsive_checkpoint):
+    names = ("Killed", "Sleeper", "Hoarder", "Fair")
+    code, _, err = cli(
+        "sweep", "--planners", ",".join(f"{WRECKERS}:{name}" for name in names), *GRID,
+        "--model", responsive_checkpoint, "--workers", 2, "--executor", "ray", "--address",
+        cluster.address, "--trial-timeout", 20, "--trial-memory", 1200, "--out", "out",
+    )  # fmt: skip
+    assert code == 1, err
+    errors = read_results("out").set_index("planner")["error"]
+    assert pd.isna(errors["fair"])
+    for planner, words in {
+        "killed": "died of SIGKILL, 3 times", "sleeper": "--trial-timeout",
+        "hoarder": "--trial-memory",
+    }.items():  # fmt: skip
+        assert words in errors[planner]
+
+
+@pytest.mark.slow
+def test_a_search_runs_on_a_cluster(cluster, cli, responsive_checkpoint):
+    code, _, err = cli(
+        "tune", "--planners", "gd", "--horizons", 20, "--settings", 2, "--trials", 2, "--clock",
+        "iterations", "--budget", 2, "--model", responsive_checkpoint, "--workers", 2,
+        "--executor", "ray", "--address", cluster.address, "--out", "out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(read_results("out")) == 4
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch, refused, responsive_checkpoint):
@@ -97,8 +146,6 @@ def test_without_ray_one_sentence_says_what_to_install(monkeypatch, refused, res
         "--executor", "ray",
     )  # fmt: skip
     assert "--workers" in sentence
-    with pytest.raises(UserError, match="--trial-memory"):
-        RayCluster(None, ResourceLimits(mebibytes=100))
 
     def missing(name):
         raise ImportError(name)

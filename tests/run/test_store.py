@@ -11,11 +11,10 @@ import pytest
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.system import System, describe_system
 from grasp_bench.core.version import PROTOCOL_VERSION
-from grasp_bench.models import load_model
 from grasp_bench.run import store
-from grasp_bench.run.launch import run_settings
 from grasp_bench.run.run_folder import SET_ASIDE_FOLDER, Turn, open_run_folder
 from grasp_bench.run.schema import (
+    ADDED,
     COLUMNS,
     NAMES,
     SCHEMA_VERSION,
@@ -25,15 +24,6 @@ from grasp_bench.run.schema import (
     results_schema,
 )
 from grasp_bench.run.store import read_results, write_frame, write_rows
-from grasp_bench.tasks import load_tasks
-
-
-@pytest.fixture
-def settings(make_protocol, tiny_checkpoint):
-    """The settings of a run folder, some of them replaced."""
-    loaded, task_set = load_model(str(tiny_checkpoint)), load_tasks("eval", 40, 1)
-    shared = run_settings(loaded, task_set, make_protocol())
-    return lambda **values: shared | values
 
 
 def names(columns):
@@ -46,6 +36,7 @@ def test_the_schema_is_exactly_what_is_recorded(settings):
         "reference_seconds",
         "workers",
         "started_at",
+        "load",
     }
     assert len(names(COLUMNS)) == len(COLUMNS)
 
@@ -131,6 +122,17 @@ def test_a_file_of_another_version_is_refused_in_one_sentence(tmp_path, make_row
     with pytest.raises(UserError, match=named) as error:
         read_results(tmp_path / "a.parquet")
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_older_than_a_column_is_read_without_it(tmp_path, make_row):
+    write_rows(tmp_path / "a.parquet", [make_row(load=1.5)])
+    assert read_results(tmp_path / "a.parquet")["load"].tolist() == [1.5]
+    table = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(table.drop_columns(sorted(ADDED)), tmp_path / "b.parquet")
+    older = read_results(tmp_path / "b.parquet")
+    assert older["load"].isna().all()
+    write_frame(tmp_path / "c.parquet", older)
+    pd.testing.assert_frame_equal(read_results(tmp_path / "c.parquet"), older)
 
 
 def test_what_is_not_results_is_refused(tmp_path, make_row):

@@ -70,7 +70,7 @@ def test_worker_processes_survive_what_a_planner_raises(cli, responsive_checkpoi
 
 
 @pytest.mark.parametrize(("name", "word"), hostile.MODELS.items())
-def test_a_broken_world_model_is_refused_before_any_trial(refused, name, word):
+def test_a_broken_world_model_is_refused_before_any_trial(refused, in_this_process, name, word):
     sentence = refused(*SWEEP, "--planners", "demo", "--model", spec(name))
     assert word in sentence
     assert name in sentence

@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ClassVar
 
-from grasp_bench.core.errors import UserError
+from grasp_bench.core.errors import UserError, describe, one_line
 from grasp_bench.core.types import Row
 from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
+from grasp_bench.run.executors.local import Processes
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 
 _LOOK_EVERY = 0.5  # seconds
-_NOBODY_AFTER = 300.0  # seconds without any actor that has started
+_NOBODY_AFTER = 300.0  # seconds without any actor
 _NODE_DIED = "node has died"  # in Ray's words; not a fault of the unit
+_MOST_BROKEN = 3  # actors one after another that end before they have begun
+
+
+class Supervisor:
+    """Runs units somewhere in the cluster, in a process of its own that it may kill and replace.
+
+    So a planner that hangs, leaks or kills its process meets the same limits as on one machine,
+    and the actor outlives it.
+    """
+
+    def __init__(self, assignment: Assignment, limits: ResourceLimits, folder: str) -> None:
+        os.chdir(folder)  # paths may be relative to where the command was given
+        self._units: deque[WorkUnit] = deque()
+        work, threads = partial(run_unit, assignment), assignment.protocol.threads
+        processes = Processes(work, 1, threads, limits)
+        self._results = processes.run(iter(self._units.popleft, None))
+
+    def ready(self) -> bool:
+        """Tells that it has been placed."""
+        return True
+
+    def run(self, unit: WorkUnit) -> list[Row] | Failure | Exception:
+        """Returns the rows of a unit, why it was given up, or why none can be run."""
+        self._units.append(unit)
+        try:
+            result: list[Row] | Failure = next(self._results)
+            return result
+        except (UserError, WorkersEndedError) as error:
+            return error
 
 
 class RayCluster:
@@ -27,75 +62,89 @@ class RayCluster:
     unit is handed out before somebody is free, so that the driver's memory stays flat.
     """
 
+    actor: ClassVar[type] = Supervisor
+
     def __init__(self, assignment: Assignment, limits: ResourceLimits | None = None) -> None:
         self._assignment = assignment
         self._limits = limits or ResourceLimits()
-        if self._limits.mebibytes is not None:
-            raise UserError(
-                "--trial-memory is for --executor local: Ray's own monitor ends a worker that "
-                "takes too much of its node's memory"
-            )
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[list[Row] | Failure, None, None]:
-        """Yields the rows of each unit, in the order they finish; see `Executor.run`."""
+        """Yields the rows of units that have finished together; see `Executor.run`."""
         ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
-            ray.init(address=self._limits.address, log_to_driver=False, include_dashboard=False)
+        with _connected(ray, self._limits.address):
+            yield from self._run(ray, units)
+
+    def _run(self, ray: Any, units: Iterable[WorkUnit]) -> Iterator[list[Row] | Failure]:
         queue, again, crashes = iter(units), deque[WorkUnit](), dict[WorkUnit, int]()
-        actors = [
-            _Slot(ray, self._assignment, self._limits) for _ in range(self._assignment.workers)
-        ]
-        first_seen, began = False, time.monotonic()
+        resources = {"num_cpus": self._assignment.protocol.threads, "num_gpus": self._limits.gpus}
+        make = ray.remote(max_restarts=0, **resources)(self.actor)
+        ask = partial(make.remote, self._assignment, self._limits, os.getcwd())
+        slots = [_Slot(ray, ask) for _ in range(self._assignment.workers)]
+        somebody = time.monotonic()
         try:
             while True:
-                for slot in actors:
+                for slot in slots:
                     if slot.waits:
                         unit = again.popleft() if again else next(queue, None)
                         if unit is not None:
                             slot.begin(unit)
-                busy = [slot for slot in actors if slot.ref is not None]
-                first_seen = first_seen or any(slot.ready for slot in actors)
-                if all(slot.unit is None for slot in actors) and first_seen and not again:
-                    rest = next(queue, None)
-                    if rest is None:
+                if any(slot.ready for slot in slots):
+                    somebody = time.monotonic()
+                    if not again and all(slot.unit is None for slot in slots):
                         return
-                    again.append(rest)
-                if not first_seen and time.monotonic() - began > _NOBODY_AFTER:
-                    raise WorkersEndedError("no actor could be placed on the Ray cluster")
-                ray.wait([slot.ref for slot in busy], num_returns=1, timeout=_LOOK_EVERY)
-                for slot in busy:
-                    yield from self._look_at(slot, again, crashes)
+                elif time.monotonic() - somebody > _NOBODY_AFTER:
+                    raise WorkersEndedError("no actor can be placed on the Ray cluster")
+                yield from self._look_at(ray, slots, again, crashes)
         finally:
-            for slot in actors:
+            for slot in slots:
                 slot.end()
-            if ours:
-                ray.shutdown()
 
     def _look_at(
-        self, slot: _Slot, again: deque[WorkUnit], crashes: dict[WorkUnit, int]
+        self, ray: Any, slots: list[_Slot], again: deque[WorkUnit], crashes: dict[WorkUnit, int]
     ) -> Iterator[list[Row] | Failure]:
-        """Takes what an actor has finished, and sees to it if it is lost or takes too long."""
-        unit, limit = slot.unit, self._limits.seconds
-        try:
-            result = slot.result()
-        except slot.lost as error:
-            slot.end()
-            slot.start()
-            if unit is None:
-                return
-            crashes[unit] = crashes.get(unit, 0) + (_NODE_DIED not in str(error))
-            if crashes[unit] < self._limits.attempts:
-                again.append(unit)
-            else:
-                yield Failure(unit, f"its actor died, {self._limits.attempts} times")
-            return
-        if result is not None:
-            yield result
-        elif unit is not None and limit is not None and time.monotonic() - slot.begun > limit:
-            slot.end()
-            slot.start()
-            yield Failure(unit, f"it had no end after {limit:g} seconds (--trial-timeout)")
+        """Takes what has finished, all at once, and sees to actors that are lost."""
+        asked = {slot.ref: slot for slot in slots if slot.ref is not None}
+        ray.wait(list(asked), num_returns=1, timeout=_LOOK_EVERY)
+        done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        rows: list[Row] = []
+        others: list[Failure | Exception] = []
+        for slot in map(asked.__getitem__, done):
+            unit = slot.unit
+            try:
+                result = slot.result()
+            except slot.lost as error:
+                slot.replace(self._begun_again(slot, error))
+                if unit is None:
+                    continue
+                crashes[unit] = crashes.get(unit, 0) + (_NODE_DIED not in str(error))
+                if crashes[unit] < self._limits.attempts:
+                    again.append(unit)
+                else:
+                    reason = f"its actor died, {self._limits.attempts} times"
+                    others.append(Failure(unit, reason))
+                continue
+            if isinstance(result, list):
+                rows += result
+            elif result is not None:
+                others.append(result)
+        if rows:
+            yield rows
+        for other in others:
+            if isinstance(other, Exception):
+                raise other
+            yield other
+
+    def _begun_again(self, slot: _Slot, error: Exception) -> int:
+        """Counts how often a slot's actors have ended before they had begun.
+
+        Raises:
+            WorkersEndedError: too often.
+        """
+        if slot.ready or _NODE_DIED in str(error):
+            return 0
+        if slot.broken + 1 == _MOST_BROKEN:
+            raise WorkersEndedError(f"an actor ends as it begins ({_cause(error)})")
+        return slot.broken + 1
 
 
 class _Slot:
@@ -105,23 +154,19 @@ class _Slot:
         unit: it works on, None if it waits or is being placed.
         ref: of what it was asked for last, None if it waits.
         ready: it has been placed.
-        begun: when it was given its unit.
+        broken: actors before it that ended before they had begun.
     """
 
-    def __init__(self, ray: Any, assignment: Assignment, limits: ResourceLimits) -> None:
-        self._ray, self._assignment, self._limits = ray, assignment, limits
+    def __init__(self, ray: Any, ask: Any) -> None:
+        self._ray, self._ask = ray, ask
         errors = ray.exceptions
         self.lost: Any = (errors.RayActorError, errors.WorkerCrashedError, errors.OutOfMemoryError)
-        self.start()
+        self._start(0)
 
-    def start(self) -> None:
-        """Asks for an actor."""
-        make = self._ray.remote(
-            num_cpus=self._assignment.protocol.threads, num_gpus=self._limits.gpus, max_restarts=0
-        )
-        self._actor: Any = make(_Actor).remote(self._assignment)
+    def _start(self, broken: int) -> None:
+        self._actor: Any = self._ask()
         self.unit: WorkUnit | None = None
-        self.ready, self.begun = False, 0.0
+        self.ready, self.broken = False, broken
         self.ref: Any = self._actor.ready.remote()
 
     @property
@@ -131,28 +176,24 @@ class _Slot:
 
     def begin(self, unit: WorkUnit) -> None:
         """Gives the actor a unit."""
-        self.unit, self.begun = unit, time.monotonic()
+        self.unit = unit
         self.ref = self._actor.run.remote(unit)
 
-    def result(self) -> list[Row] | None:
-        """Returns the rows of the unit if it has finished.
-
-        Raises:
-            UserError: the unit cannot be run anywhere.
-        """
-        done, _ = self._ray.wait([self.ref], timeout=0)
-        if not done:
-            return None
-        found = self._ray.get(self.ref)
+    def result(self) -> list[Row] | Failure | Exception | None:
+        """Returns what came of what it was asked for, None of being placed."""
+        found: Any = self._ray.get(self.ref)
         self.ref = None
         if self.unit is None:
             self.ready = True
             return None
         self.unit = None
-        if isinstance(found, UserError):
-            raise found
-        rows: list[Row] = found
-        return rows
+        result: list[Row] | Failure | Exception = found
+        return result
+
+    def replace(self, broken: int) -> None:
+        """Asks for another actor."""
+        self.end()
+        self._start(broken)
 
     def end(self) -> None:
         """Ends the actor, whatever it is at."""
@@ -160,23 +201,34 @@ class _Slot:
         self.ref = None
 
 
-class _Actor:
-    """Runs units in a process somewhere in the cluster."""
+@contextmanager
+def _connected(ray: Any, address: str | None) -> Iterator[None]:
+    """Joins a cluster, or starts one here, unless this process is in one already.
 
-    def __init__(self, assignment: Assignment) -> None:
-        import torch
+    Raises:
+        UserError: there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = "be started here" if address is None else f"be reached at '{address}'"
+        raise UserError(f"no Ray cluster can {where}: {describe(error)}") from error
+    if is_main:
+        signal.signal(signal.SIGTERM, before)  # Ray's own would end the command without a word
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
-        torch.set_num_threads(assignment.protocol.threads)
-        self._assignment = assignment
 
-    def ready(self) -> bool:
-        return True
-
-    def run(self, unit: WorkUnit) -> list[Row] | UserError:
-        try:
-            return run_unit(self._assignment, unit)
-        except UserError as error:
-            return error
+def _cause(error: Exception) -> str:
+    """Returns the line of Ray's report that names the exception."""
+    return one_line(str(error).strip().splitlines()[-1], 300)
 
 
 def _ray() -> Any:
