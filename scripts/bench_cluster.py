@@ -36,7 +36,7 @@ from grasp_bench.run.launch import run_settings
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.store import PARTS_FOLDER, TRIALS_FILE, read_results
 from grasp_bench.run.sweep import Sweep, run_sweep
-from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
+from grasp_bench.run.worker import Assignment, WorkUnit
 from grasp_bench.tasks import load_tasks
 from grasp_bench.trial.protocol import TrialProtocol
 
@@ -47,17 +47,18 @@ POINTS = 10  # at which memory is looked at
 class Instant:
     """Answers at once with copies of its first row."""
 
-    def __init__(self, assignment: Assignment, limits: ResourceLimits, folder: str) -> None:
-        self._assignment = assignment
+    def __init__(self, work: bytes, threads: int, limits: ResourceLimits, folder: str) -> None:
+        self._work = pickle.loads(work)
         self._tasks = load_tasks("eval", HORIZON, TASKS).tasks
         self._row: Row = {}
 
     def ready(self) -> bool:
         return True
 
-    def run(self, unit: WorkUnit) -> list[Row]:
+    def run(self, pickled: bytes) -> list[Row]:
+        unit: WorkUnit = pickle.loads(pickled)
         if not self._row:
-            (self._row,) = run_unit(self._assignment, unit)
+            (self._row,) = self._work(unit)
         task, spec = self._tasks[unit.begin], unit.planner
         own = {
             "trial_key": spec.trial_key(task.id),
@@ -134,7 +135,7 @@ def measured(model: str, trials: int, workers: int, path: Path) -> list[str]:
     loaded, tasks = load_model(model), load_tasks("eval", HORIZON, min(TASKS, trials))
     protocol = TrialProtocol(clock="iterations", budget=1, stop="never")
     settings = run_settings(loaded, tasks, protocol)
-    variants = [planner_spec("cem", {"samples": str(20 + n)}) for n in range(-(-trials // TASKS))]
+    variants = [planner_spec("cem", {"samples": str(100 + n)}) for n in range(-(-trials // TASKS))]
     sweep = Sweep({HORIZON: variants}, {HORIZON: tasks}, 1)
     driver = Driver(every=max(1, trials // POINTS))
     load = os.getloadavg()[0]

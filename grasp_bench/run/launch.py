@@ -22,7 +22,7 @@ from grasp_bench.models import LoadedModel, is_plugin, load_model
 from grasp_bench.planners import PlannerSpec, make_planner
 from grasp_bench.run.config import RunConfig
 from grasp_bench.run.executors import EXECUTORS, Failure, ResourceLimits, WorkersEndedError
-from grasp_bench.run.executors.local import Processes
+from grasp_bench.run.executors.supervised import Processes
 from grasp_bench.run.folder_checks import (
     check_criteria,
     check_labelling,

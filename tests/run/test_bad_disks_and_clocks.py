@@ -53,7 +53,7 @@ def outcomes(out):
 def test_a_full_disk_loses_no_finished_trial(sweep, small_disk):
     disk, remount = small_disk
     assert sweep("whole")[0] == 0
-    assert remount("size=400k") == 0
+    assert remount("size=160k") == 0
     code, _, err = sweep(disk / "out")
     assert code == 2
     assert "No space left" in err

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from grasp_bench.core.errors import UserError
@@ -219,10 +220,9 @@ def members(session):
     return alive
 
 
-def interrupt(how, wait, out, *sweep):
-    """Start or resume a sweep, and end it some seconds after it has stored something."""
-    before = stored(out)
-    process = subprocess.Popen(
+def start(out, *sweep):
+    """Start a sweep as a shell does."""
+    return subprocess.Popen(
         command(out, *sweep),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
@@ -232,6 +232,12 @@ def interrupt(how, wait, out, *sweep):
         # What a shell runs in the background ignores interrupts, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def interrupt(how, wait, out, *sweep):
+    """Start or resume a sweep, and end it some seconds after it has stored something."""
+    before = stored(out)
+    process = start(out, *sweep)
     wait_until(lambda: stored(out) > before, process)
     time.sleep(wait)
     if how is signal.SIGINT:
@@ -261,6 +267,57 @@ def test_ctrl_c_and_kill_9_lose_and_double_nothing(run, tiny_checkpoint, tmp_pat
     assert 0 < len(read_results(out)) < len(SMALL) * len(HORIZONS) * trials
     sweep = small_sweep(trials=trials)
     assert_same_but_for_clock(run("whole", sweep), run("interrupted", sweep))
+
+
+def test_killed_workers_lose_and_double_nothing(run, assign, tmp_path):
+    sweep, killed = small_sweep(trials=5), []
+
+    def kill(rows):
+        if len(killed) < 4:
+            workers = [p for p in psutil.Process().children() if "spawn_main" in str(p.cmdline())]
+            workers[len(killed) % len(workers)].kill()
+            killed.append(rows)
+
+    assignment = assign(workers=2)
+    with open_run_folder(tmp_path / "killed", assignment.settings) as folder:
+        run_sweep(sweep, folder, LocalProcesses(assignment), kill, _unexpected)
+    assert len(killed) == 4
+    assert_same_but_for_clock(run("whole", sweep), read_results(tmp_path / "killed"))
+
+
+def test_two_sweeps_share_a_folder_and_one_that_is_killed_leaves_its_trials_to_the_other(
+    run, tiny_checkpoint, tmp_path
+):
+    out, trials = tmp_path / "shared", 30
+    one, two = (start(out, tiny_checkpoint, trials, 1) for _ in range(2))
+
+    def both_have_stored():
+        writers = {part.name.split("-")[-3] for part in out.glob("parts/*.0.parquet")}
+        return {str(one.pid), str(two.pid)} <= writers
+
+    wait_until(both_have_stored, one)
+    two.kill()
+    output, _ = one.communicate(timeout=300)
+    assert one.returncode == 0, output
+    wait_until(lambda: not members(two.pid))
+    assert_same_but_for_clock(run("whole", small_sweep(trials=trials)), read_results(out))
+
+
+def test_a_signal_to_all_processes_of_a_job_is_one_sentence_and_loses_nothing(
+    run, tiny_checkpoint, tmp_path
+):
+    out, trials = tmp_path / "terminated", 15
+    process = start(out, tiny_checkpoint, trials, 2)
+    wait_until(lambda: stored(out) > 0, process)
+    os.killpg(process.pid, signal.SIGTERM)  # as Slurm does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert output.splitlines()[-1].startswith("stopped: ")
+    assert f" of {len(SMALL) * len(HORIZONS) * trials} trials are safe" in output
+    assert "Traceback" not in output
+    wait_until(lambda: not members(process.pid))
+    sweep = small_sweep(trials=trials)
+    assert_same_but_for_clock(run("whole", sweep), run("terminated", sweep))
 
 
 @pytest.mark.slow

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from grasp_bench.core.registry import Registry
-from grasp_bench.core.types import Row
-from grasp_bench.run.worker import Assignment, WorkUnit
+
+if TYPE_CHECKING:
+    from grasp_bench.core.types import Row
+    from grasp_bench.run.worker import Assignment, WorkUnit
 
 
 @dataclass(frozen=True)

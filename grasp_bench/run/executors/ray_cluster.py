@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import signal
 import threading
 import time
@@ -16,41 +17,13 @@ from typing import Any, ClassVar
 from grasp_bench.core.errors import UserError, describe, one_line
 from grasp_bench.core.types import Row
 from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
-from grasp_bench.run.executors.local import Processes
+from grasp_bench.run.executors.actor import Actor
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 
 _LOOK_EVERY = 0.5  # seconds
 _NOBODY_AFTER = 300.0  # seconds without any actor
 _NODE_DIED = "node has died"  # in Ray's words; not a fault of the unit
 _MOST_BROKEN = 3  # actors one after another that end before they have begun
-
-
-class Supervisor:
-    """Runs units somewhere in the cluster, in a process of its own that it may kill and replace.
-
-    So a planner that hangs, leaks or kills its process meets the same limits as on one machine,
-    and the actor outlives it.
-    """
-
-    def __init__(self, assignment: Assignment, limits: ResourceLimits, folder: str) -> None:
-        os.chdir(folder)  # paths may be relative to where the command was given
-        self._units: deque[WorkUnit] = deque()
-        work, threads = partial(run_unit, assignment), assignment.protocol.threads
-        processes = Processes(work, 1, threads, limits)
-        self._results = processes.run(iter(self._units.popleft, None))
-
-    def ready(self) -> bool:
-        """Tells that it has been placed."""
-        return True
-
-    def run(self, unit: WorkUnit) -> list[Row] | Failure | Exception:
-        """Returns the rows of a unit, why it was given up, or why none can be run."""
-        self._units.append(unit)
-        try:
-            result: list[Row] | Failure = next(self._results)
-            return result
-        except (UserError, WorkersEndedError) as error:
-            return error
 
 
 class RayCluster:
@@ -62,7 +35,7 @@ class RayCluster:
     unit is handed out before somebody is free, so that the driver's memory stays flat.
     """
 
-    actor: ClassVar[type] = Supervisor
+    actor: ClassVar[type] = Actor
 
     def __init__(self, assignment: Assignment, limits: ResourceLimits | None = None) -> None:
         self._assignment = assignment
@@ -76,9 +49,11 @@ class RayCluster:
 
     def _run(self, ray: Any, units: Iterable[WorkUnit]) -> Iterator[list[Row] | Failure]:
         queue, again, crashes = iter(units), deque[WorkUnit](), dict[WorkUnit, int]()
-        resources = {"num_cpus": self._assignment.protocol.threads, "num_gpus": self._limits.gpus}
-        make = ray.remote(max_restarts=0, **resources)(self.actor)
-        ask = partial(make.remote, self._assignment, self._limits, os.getcwd())
+        threads, work = self._assignment.protocol.threads, partial(run_unit, self._assignment)
+        place = ray.remote(num_cpus=threads, num_gpus=self._limits.gpus, max_restarts=0)
+        ask = partial(
+            place(self.actor).remote, pickle.dumps(work), threads, self._limits, os.getcwd()
+        )
         slots = [_Slot(ray, ask) for _ in range(self._assignment.workers)]
         somebody = time.monotonic()
         try:
@@ -107,7 +82,8 @@ class RayCluster:
         ray.wait(list(asked), num_returns=1, timeout=_LOOK_EVERY)
         done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
         rows: list[Row] = []
-        others: list[Failure | Exception] = []
+        failures: list[Failure] = []
+        errors: list[Exception] = []
         for slot in map(asked.__getitem__, done):
             unit = slot.unit
             try:
@@ -121,18 +97,19 @@ class RayCluster:
                     again.append(unit)
                 else:
                     reason = f"its actor died, {self._limits.attempts} times"
-                    others.append(Failure(unit, reason))
+                    failures.append(Failure(unit, reason))
                 continue
             if isinstance(result, list):
                 rows += result
-            elif result is not None:
-                others.append(result)
+            elif isinstance(result, Exception):
+                errors.append(result)
+            elif unit is not None:
+                failures.append(Failure(unit, result))
         if rows:
             yield rows
-        for other in others:
-            if isinstance(other, Exception):
-                raise other
-            yield other
+        yield from failures
+        if errors:
+            raise errors[0]
 
     def _begun_again(self, slot: _Slot, error: Exception) -> int:
         """Counts how often a slot's actors have ended before they had begun.
@@ -177,18 +154,17 @@ class _Slot:
     def begin(self, unit: WorkUnit) -> None:
         """Gives the actor a unit."""
         self.unit = unit
-        self.ref = self._actor.run.remote(unit)
+        self.ref = self._actor.run.remote(pickle.dumps(unit))
 
-    def result(self) -> list[Row] | Failure | Exception | None:
-        """Returns what came of what it was asked for, None of being placed."""
-        found: Any = self._ray.get(self.ref)
+    def result(self) -> list[Row] | str | Exception:
+        """Returns rows, why the unit was given up, or why none can be run; "" once it is placed."""
+        found: list[Row] | str | Exception = self._ray.get(self.ref)
         self.ref = None
         if self.unit is None:
             self.ready = True
-            return None
+            return ""
         self.unit = None
-        result: list[Row] | Failure | Exception = found
-        return result
+        return found
 
     def replace(self, broken: int) -> None:
         """Asks for another actor."""
