@@ -35,7 +35,8 @@ Threads = Annotated[
 ]
 Executor = Annotated[str, typer.Option(help="Where trials run: local, ray, or a plugin's.")]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster.", show_default="one that is started here")
+    str | None,
+    typer.Option(help="Of a Ray cluster.", show_default="RAY_ADDRESS, or one that is started here"),
 ]
 Gpus = Annotated[float, typer.Option(min=0, help="GPUs that each worker of a cluster is given.")]
 TrialTimeout = Annotated[

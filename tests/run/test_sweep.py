@@ -288,7 +288,7 @@ def test_killed_workers_lose_and_double_nothing(run, assign, tmp_path):
 def test_two_sweeps_share_a_folder_and_one_that_is_killed_leaves_its_trials_to_the_other(
     run, tiny_checkpoint, tmp_path
 ):
-    out, trials = tmp_path / "shared", 30
+    out, trials = tmp_path / "shared", 12
     one, two = (start(out, tiny_checkpoint, trials, 1) for _ in range(2))
 
     def both_have_stored():

@@ -22,8 +22,9 @@ from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 
 _LOOK_EVERY = 0.5  # seconds
 _NOBODY_AFTER = 300.0  # seconds without any actor
-_NODE_DIED = "node has died"  # in Ray's words; not a fault of the unit
-_MOST_BROKEN = 3  # actors one after another that end before they have begun
+# In Ray's words: not a fault of the unit, and one of the actor's own beginning.
+_NODE_DIED, _RAISED = "node has died", "creation task"
+_MOST_BROKEN = 3  # actors one after another that raise as they begin
 
 
 class RayCluster:
@@ -89,7 +90,8 @@ class RayCluster:
             try:
                 result = slot.result()
             except slot.lost as error:
-                slot.replace(self._begun_again(slot, error))
+                if (hopeless := slot.replace(error)) is not None:
+                    errors.append(hopeless)
                 if unit is None:
                     continue
                 crashes[unit] = crashes.get(unit, 0) + (_NODE_DIED not in str(error))
@@ -98,6 +100,9 @@ class RayCluster:
                 else:
                     reason = f"its actor died, {self._limits.attempts} times"
                     failures.append(Failure(unit, reason))
+                continue
+            except ray.exceptions.RayError as error:
+                errors.append(WorkersEndedError(f"an actor raises {_last_line(error)}"))
                 continue
             if isinstance(result, list):
                 rows += result
@@ -111,18 +116,6 @@ class RayCluster:
         if errors:
             raise errors[0]
 
-    def _begun_again(self, slot: _Slot, error: Exception) -> int:
-        """Counts how often a slot's actors have ended before they had begun.
-
-        Raises:
-            WorkersEndedError: too often.
-        """
-        if slot.ready or _NODE_DIED in str(error):
-            return 0
-        if slot.broken + 1 == _MOST_BROKEN:
-            raise WorkersEndedError(f"an actor ends as it begins ({_cause(error)})")
-        return slot.broken + 1
-
 
 class _Slot:
     """A place for an actor.
@@ -131,7 +124,6 @@ class _Slot:
         unit: it works on, None if it waits or is being placed.
         ref: of what it was asked for last, None if it waits.
         ready: it has been placed.
-        broken: actors before it that ended before they had begun.
     """
 
     def __init__(self, ray: Any, ask: Any) -> None:
@@ -143,7 +135,7 @@ class _Slot:
     def _start(self, broken: int) -> None:
         self._actor: Any = self._ask()
         self.unit: WorkUnit | None = None
-        self.ready, self.broken = False, broken
+        self.ready, self._broken = False, broken
         self.ref: Any = self._actor.ready.remote()
 
     @property
@@ -166,10 +158,14 @@ class _Slot:
         self.unit = None
         return found
 
-    def replace(self, broken: int) -> None:
-        """Asks for another actor."""
+    def replace(self, error: Exception) -> WorkersEndedError | None:
+        """Asks for another actor in the place of a lost one, unless each raises as it begins."""
+        broken = self._broken + 1 if not self.ready and _RAISED in str(error) else 0
+        if broken == _MOST_BROKEN:
+            return WorkersEndedError(f"an actor cannot begin ({_last_line(error)})")
         self.end()
         self._start(broken)
+        return None
 
     def end(self) -> None:
         """Ends the actor, whatever it is at."""
@@ -189,11 +185,11 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         return
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        ray.init(address=where, log_to_driver=False, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = "be started here" if address is None else f"be reached at '{address}'"
-        raise UserError(f"no Ray cluster can {where}: {describe(error)}") from error
+        raise UserError(f"no Ray cluster at '{where}': {describe(error)}") from error
     if is_main:
         signal.signal(signal.SIGTERM, before)  # Ray's own would end the command without a word
     try:
@@ -202,7 +198,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _cause(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """Returns the line of Ray's report that names the exception."""
     return one_line(str(error).strip().splitlines()[-1], 300)
 

@@ -22,6 +22,7 @@ from grasp_bench.core.processes import end_with_parent, interrupts_held_back
 from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
 
 _LOOK_EVERY = 0.5  # seconds between two looks at clock and memory
+_MOST_BROKEN = 3  # processes one after another that end as they begin
 _MIB = 2**20
 
 
@@ -84,11 +85,13 @@ class Processes:
                 yield result
                 return
         except (EOFError, OSError):
-            cause = worker.end()
-            if not worker.ready:
+            cause, ready, broken = worker.end(), worker.ready, worker.broken + 1
+            if not ready and broken == _MOST_BROKEN:
                 raise WorkersEndedError(f"a worker process {cause} as it began") from None
-            worker.start()
-            if not queue.once_more(unit, self._limits.attempts):
+            worker.start(0 if ready else broken)
+            if not ready:
+                queue.put_back(unit)
+            elif not queue.once_more(unit, self._limits.attempts):
                 yield Failure(unit, f"its worker process {cause}, {self._limits.attempts} times")
             return
         if reason := self._too_much(worker):
@@ -123,8 +126,12 @@ class _Queue:
         self._crashes[unit] = self._crashes.get(unit, 0) + 1
         if self._crashes[unit] >= attempts:
             return False
-        self._again.append(unit)
+        self.put_back(unit)
         return True
+
+    def put_back(self, unit: Any) -> None:
+        """Takes a unit back that nobody has begun, or that is to be tried again."""
+        self._again.append(unit)
 
 
 class _Worker:
@@ -135,13 +142,14 @@ class _Worker:
         unit: it works on, None if it waits.
         begun: when it was given the unit, or had started up after that.
         ready: it has started up.
+        broken: processes before it, one after another, that ended before they had.
     """
 
     def __init__(self, work: Callable[[Any], Any], threads: int) -> None:
         self._arguments = work, threads
         self.start()
 
-    def start(self) -> None:
+    def start(self, broken: int = 0) -> None:
         """Starts a process, in the place of one that has ended."""
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -155,7 +163,7 @@ class _Worker:
         theirs.close()
         lifeline.close()
         self.unit: Any | None = None
-        self.ready, self.begun = False, time.monotonic()
+        self.ready, self.broken, self.begun = False, broken, time.monotonic()
 
     def begin(self, unit: Any) -> None:
         """Gives the process a unit."""
