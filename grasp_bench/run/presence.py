@@ -13,6 +13,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,12 +58,14 @@ class Presence:
         self._lock = FileLock(where / f"{self.name}.lock", timeout=10)
         self._lock.acquire()
         self._file = (where / f"{self.name}{_SUFFIX}").open("ab", buffering=0)
+        self._announced = 0
 
     def announce(self, trials: int, executor: str, workers: int) -> None:
         """Notes down what this process was asked for."""
         begun = datetime.now(UTC).isoformat(timespec="seconds")
         asked = Asked(trials, executor, workers, socket.gethostname(), os.getpid(), begun)
         self._append(asdict(asked))
+        self._announced = self._file.tell()
 
     def take(self, keys: Sequence[str]) -> None:
         """Notes down trials that this process takes on."""
@@ -73,7 +76,9 @@ class Presence:
         self._file.write((json.dumps(content) + "\n").encode())
 
     def close(self) -> None:
-        """Lets others take what this process has not finished."""
+        """Lets others take what this process has not finished; only what was asked is kept."""
+        with suppress(OSError):  # the disk may have become one that can only be read
+            self._file.truncate(self._announced)
         self._file.close()
         self._lock.release()
 

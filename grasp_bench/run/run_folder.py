@@ -14,6 +14,7 @@ place. Dying in between leaves a trial in both, which reading and resuming see a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -75,7 +76,8 @@ class RunFolder:
         self._others = Others(path, self.presence.name)
         self._finished: set[str] = set()
         self._failed: set[str] = set()
-        self._seen: set[Path] = set()
+        self._seen: set[str] = set()
+        self._own: dict[str, pa.Table] = {}  # small parts of ours, to be merged without a reading
         self._trials_seen: tuple[int, int] | None = None
         self._frame: pd.DataFrame | None = None
         self._count = 0
@@ -85,7 +87,7 @@ class RunFolder:
         """Returns all trials in the folder, None if there are none."""
         if self._frame is None:
             with self._lock:
-                tables = [*self._sound(self._all_parts()).values(), *self._stored()]
+                tables = [*self._sound(self._names()).values(), *self._stored()]
             self._frame = to_frame(tables, f"'{self.path}'") if tables else None
         return self._frame
 
@@ -117,9 +119,9 @@ class RunFolder:
             self._notice()
             missing = [row for row in rows if row["trial_key"] not in self._finished]
             if missing:
-                part = self._next_part(tier=0)
-                write_rows(part, missing)
-                self._seen.add(part)
+                name = self._next_name(tier=0)
+                self._own[name] = write_rows(self._parts / name, missing)
+                self._seen.add(name)
                 self._note((row["trial_key"], row["status"]) for row in missing)
                 self._frame = None
                 self._merge()
@@ -128,38 +130,43 @@ class RunFolder:
     def compact(self) -> None:
         """Moves all parts into the trials file."""
         with self._lock:
-            tables = self._sound(self._all_parts())
+            tables = self._sound(self._names())
             if tables:
                 write_frame(self._trials, to_frame([*tables.values(), *self._stored()]))
                 self._trials_seen = _version(self._trials)
-                for part in tables:
-                    part.unlink()
+                self._remove(tables)
 
     def _merge(self) -> None:
         """Merges small parts into larger ones, so that no file is ever rewritten often."""
         tier = 0
-        while len(parts := sorted(self._parts.glob(f"*.{tier}.parquet"))) >= PARTS_PER_MERGE:
+        while len(parts := self._names(f".{tier}.parquet")) >= PARTS_PER_MERGE:
             tier += 1
             tables = self._sound(parts)
-            merged = self._next_part(tier)
-            write_table(merged, joined_table(tables.values()))
+            merged = self._next_name(tier)
+            write_table(self._parts / merged, joined_table(tables.values()))
             self._seen.add(merged)
-            for part in tables:
-                part.unlink()
+            self._remove(tables)
 
-    def _next_part(self, tier: int) -> Path:
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self._parts / name).unlink()
+            self._own.pop(name, None)
+
+    def _next_name(self, tier: int) -> str:
         self._count += 1
-        return self._parts / f"{self.presence.name}-{self._count:06d}.{tier}.parquet"
+        return f"{self.presence.name}-{self._count:06d}.{tier}.parquet"
 
-    def _all_parts(self) -> list[Path]:
-        return sorted(self._parts.glob("*.parquet"))
+    def _names(self, suffix: str = ".parquet") -> list[str]:
+        return [name for name in os.listdir(self._parts) if name.endswith(suffix)]
 
     def _stored(self, columns: Sequence[str] | None = None) -> list[pa.Table]:
         return [read_table(self._trials, columns)] if self._trials.exists() else []
 
     def _notice(self, whole: bool = False) -> None:
         """Reads which trials finished in files that are new here, all of them or the keys."""
-        new = [part for part in self._all_parts() if part not in self._seen]
+        names = self._names()
+        new = [name for name in names if name not in self._seen]
+        self._seen.intersection_update(names)
         tables = list(self._sound(new, None if whole else _STATUS).values())
         version = _version(self._trials)
         if version != self._trials_seen:
@@ -174,19 +181,20 @@ class RunFolder:
             (self._finished if status == "ok" else self._failed).add(key)
 
     def _sound(
-        self, parts: Sequence[Path], columns: Sequence[str] | None = None
-    ) -> dict[Path, pa.Table]:
+        self, names: Sequence[str], columns: Sequence[str] | None = None
+    ) -> dict[str, pa.Table]:
         """Reads parts, and sets those aside that are damaged: their trials run again."""
         tables = {}
-        for part in parts:
+        for name in names:
             try:
-                tables[part] = read_table(part, columns)
-                self._seen.add(part)
+                own = self._own.get(name)
+                tables[name] = read_table(self._parts / name, columns) if own is None else own
+                self._seen.add(name)
             except DamagedResultsError as error:
-                aside = self.path / SET_ASIDE_FOLDER / part.name
-                aside.parent.mkdir(exist_ok=True)
-                part.replace(aside)
-                self._say(f"{error}. It lies in '{aside.parent}' now, and its trials run again.")
+                aside = self.path / SET_ASIDE_FOLDER
+                aside.mkdir(exist_ok=True)
+                (self._parts / name).replace(aside / name)
+                self._say(f"{error}. It lies in '{aside}' now, and its trials run again.")
         return tables
 
 
