@@ -1,12 +1,15 @@
 """Sweeps on a Ray cluster of three nodes on this machine, with Ray installed."""
 
+import re
+import subprocess
+import sys
 import threading
 from functools import partial
 
 import pandas as pd
 import pytest
 from test_executors import WRECKERS
-from test_sweep import CLOCK_COLUMNS, small_sweep
+from test_sweep import CLOCK_COLUMNS, REPOSITORY, small_sweep, stored, wait_until
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.models import load_model
@@ -138,6 +141,47 @@ def test_a_search_runs_on_a_cluster(cluster, cli, responsive_checkpoint):
     )  # fmt: skip
     assert code == 0, err
     assert len(read_results("out")) == 4
+
+
+@pytest.mark.slow
+def test_the_drivers_memory_stays_flat(library):
+    arguments = [sys.executable, "scripts/bench_cluster.py", "--trials", "600", "--workers", "2"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("600 trials, 2 actors on 3 nodes")
+    line = next(line for line in done.stdout.splitlines() if "memory" in line)
+    memory = [int(mebibytes) for mebibytes, _ in re.findall(r"(\d+) at (\d+)", line)]
+    assert len(memory) == 10
+    assert memory[-1] - memory[4] < 40  # after the first merge of parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster_of", ["ours", "nobody's"])
+def test_terminating_the_driver_of_a_cluster_is_one_sentence(
+    library, responsive_checkpoint, tmp_path, cluster_of
+):
+    """A cluster of its own is ended, too; an address without one is refused."""
+    out = tmp_path / "out"
+    arguments = [
+        sys.executable, "-m", "grasp_bench", "sweep", "--planners", "cem,gd", *GRID,
+        "--trials", 200, "--model", responsive_checkpoint, "--workers", 1, "--executor",
+        "ray", "--out", out,
+        *(() if cluster_of == "ours" else ("--address", "127.0.0.1:1")),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [str(argument) for argument in arguments], cwd=REPOSITORY, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: out.exists() and stored(out) > 0, process)
+    process.terminate()
+    said, err = process.communicate(timeout=120)
+    if cluster_of == "ours":
+        assert process.returncode == 143
+        assert "stopped: " in said
+        assert "Traceback" not in err
+        assert len(read_results(out)) > 0
+    else:
+        assert process.returncode == 2
+        assert "grasp-bench: no Ray cluster at '127.0.0.1:1'" in err
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch, refused, responsive_checkpoint):
