@@ -8,7 +8,9 @@ rows have the size of real ones and go the way of real ones: from an actor to th
 the disk. Only planning is left out. The rows mean nothing.
 
 The driver's ceiling is what one trial takes of the driver's main thread: its CPU seconds, and the
-seconds in which it writes and waits for the disk. On a cluster the actors compute elsewhere.
+seconds in which it writes and waits for the disk. On a cluster the actors compute elsewhere. What
+comes in together is stored together, so that more actors cost less each: the last lines measure
+that without Ray.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import os
 import pickle
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 
 from grasp_bench.core.system import describe_system
 from grasp_bench.core.types import Row
@@ -34,14 +37,16 @@ from grasp_bench.run.executors import Failure, ResourceLimits
 from grasp_bench.run.executors.ray_cluster import RayCluster
 from grasp_bench.run.launch import run_settings
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
-from grasp_bench.run.store import PARTS_FOLDER, TRIALS_FILE, read_results
+from grasp_bench.run.store import PARTS_FOLDER, read_results
 from grasp_bench.run.sweep import Sweep, run_sweep
-from grasp_bench.run.worker import Assignment, WorkUnit
+from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 from grasp_bench.tasks import load_tasks
 from grasp_bench.trial.protocol import TrialProtocol
 
 HORIZON, TASKS, NODES = 40, 500, 3
 POINTS = 10  # at which memory is looked at
+GROUPS, ROUNDS = (1, 8, 64, 512), 20  # trials that come in together, how often
+STORED = Path("results/regression/trials.parquet")
 
 
 class Instant:
@@ -155,16 +160,38 @@ def measured(model: str, trials: int, workers: int, path: Path) -> list[str]:
     rows = read_results(path)
     assert len(rows) == driver.trials == len(sweep.all_keys())
     assert not list((path / PARTS_FOLDER).iterdir())
-    return described(driver, path, rows.iloc[0].to_dict(), cpu, largest, load, workers)
+    unit = next(iter(sweep.units()))
+    (row,) = run_unit(Assignment(protocol, settings, workers), unit)
+    lines = described(driver, row, cpu, largest, load, workers)
+    return [*lines, *(stored_together(settings, row, count) for count in GROUPS)]
+
+
+def stored_together(settings: Mapping[str, Any], row: Row, count: int) -> str:
+    """Says what a trial costs the driver where so many come in together, without Ray."""
+    with (
+        tempfile.TemporaryDirectory() as path,
+        open_run_folder(Path(path), settings) as folder,
+    ):
+        begun, cpu = time.monotonic(), time.thread_time()
+        for group in range(ROUNDS):
+            rows = [row | {"trial_key": f"trial {group}-{number}"} for number in range(count)]
+            folder.turn([row["trial_key"] for row in rows])
+            folder.add(rows)
+        seconds, cpu = time.monotonic() - begun, time.thread_time() - cpu
+    trials = ROUNDS * count
+    return (
+        f"{count} trials stored together: {1e3 * seconds / trials:.2f} ms each, "
+        f"{1e3 * cpu / trials:.2f} ms of it CPU, {trials / seconds:.0f} trials a second"
+    )
 
 
 def described(
-    driver: Driver, path: Path, row: Row, cpu: float, largest: float, load: float, workers: int
+    driver: Driver, row: Row, cpu: float, largest: float, load: float, workers: int
 ) -> list[str]:
     count, seconds = driver.trials, driver.points[-1][2]
     system = describe_system("cpu")
     serial = (cpu - driver.storing_cpu + driver.storing) / count
-    stored = (path / TRIALS_FILE).stat().st_size / count
+    stored = STORED.stat().st_size / pq.read_metadata(STORED).num_rows
     return [
         f"{count} trials, {workers} actors on {NODES} nodes of one machine: {system.cpu}, "
         f"{system.cores} cores, load {load:.1f} before",
@@ -174,7 +201,8 @@ def described(
         f"{1e3 * driver.storing_cpu / count:.2f} ms to store; with the disk "
         f"{1e3 * driver.storing / count:.2f} ms to store",
         f"the driver's ceiling: {1 / serial:.0f} trials a second",
-        f"{stored:.0f} bytes a trial on the disk, {len(pickle.dumps(row))} bytes on the way",
+        f"{len(pickle.dumps(row))} bytes a trial on the way, {stored:.0f} on the disk in {STORED}, "
+        "whose trials all differ",
         "driver's memory, MiB: "
         + ", ".join(f"{mebibytes:.0f} at {trials}" for trials, mebibytes, _ in driver.points)
         + f"; {largest:.0f} after all parts were moved into one file",

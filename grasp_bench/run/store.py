@@ -22,6 +22,7 @@ from grasp_bench.run.schema import (
     PROTOCOL_KEY,
     SCHEMA_KEY,
     SCHEMA_VERSION,
+    find_column,
     results_schema,
 )
 from grasp_bench.run.soundness import (
@@ -133,9 +134,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         if pa.types.is_dictionary(field.type) and not repeats:
             plain = pa.field(field.name, pa.string())
             table = table.set_column(place, plain, table[field.name].cast(pa.string()))
-    for name in sorted(ADDED - set(table.schema.names)) if columns is None else ():
-        field = results_schema(NAMES).field(name).remove_metadata()
-        table = table.append_column(field, pa.nulls(len(table), field.type))
+    if columns is None and (added := ADDED - set(table.schema.names)):
+        for name in sorted(added):
+            column = find_column(name)
+            assert column is not None
+            table = table.append_column(name, pa.nulls(len(table), column.type))
+        table = table.select(results_schema(table.schema.names).names)
     return table.replace_schema_metadata()  # pandas would follow what it says
 
 
