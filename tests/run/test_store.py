@@ -260,8 +260,7 @@ def test_a_damaged_part_is_set_aside_and_its_trial_runs_again(tmp_path, make_row
         for number in range(3):
             folder.add([make_row(task_id=f"t{number}")])
     part = sorted(tmp_path.glob("parts/*"))[1]
-    content = bytearray(part.read_bytes())
-    content[len(content) // 3] ^= 255
+    content = part.read_bytes()[:-100]
     part.write_bytes(content)
     with pytest.raises(UserError, match=part.name):
         read_results(tmp_path)

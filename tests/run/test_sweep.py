@@ -306,7 +306,7 @@ def test_two_sweeps_share_a_folder_and_one_that_is_killed_leaves_its_trials_to_t
 def test_a_signal_to_all_processes_of_a_job_is_one_sentence_and_loses_nothing(
     run, tiny_checkpoint, tmp_path
 ):
-    out, trials = tmp_path / "terminated", 15
+    out, trials = tmp_path / "terminated", 6
     process = start(out, tiny_checkpoint, trials, 2)
     wait_until(lambda: stored(out) > 0, process)
     os.killpg(process.pid, signal.SIGTERM)  # as Slurm does
