@@ -186,9 +186,7 @@ class InThisProcess:
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Has commands run their trials, and try models, in this process."""
-    monkeypatch.setattr(
-        launch, "try_apart", lambda config, device: launch._try_model(config, device, "")
-    )
+    monkeypatch.setattr(launch, "try_apart", launch._try_model)
     monkeypatch.setitem(EXECUTORS._own, "local", InThisProcess)
     monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
 
