@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -120,7 +121,7 @@ def test_wreckers_on_a_cluster_are_rows_as_on_this_machine(cluster, cli, respons
     code, _, err = cli(
         "sweep", "--planners", ",".join(f"{WRECKERS}:{name}" for name in names), *GRID,
         "--model", responsive_checkpoint, "--workers", 2, "--executor", "ray", "--address",
-        cluster.address, "--trial-timeout", 20, "--trial-memory", 1200, "--out", "out",
+        cluster.address, "--trial-timeout", 60, "--trial-memory", 1200, "--out", "out",
     )  # fmt: skip
     assert code == 1, err
     errors = read_results("out").set_index("planner")["error"]
@@ -155,17 +156,14 @@ def test_the_drivers_memory_stays_flat(library):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cluster_of", ["ours", "nobody's"])
 def test_terminating_the_driver_of_a_cluster_is_one_sentence(
-    library, responsive_checkpoint, tmp_path, cluster_of
+    library, responsive_checkpoint, tmp_path
 ):
-    """A cluster of its own is ended, too; an address without one is refused."""
     out = tmp_path / "out"
     arguments = [
         sys.executable, "-m", "grasp_bench", "sweep", "--planners", "cem,gd", *GRID,
-        "--trials", 200, "--model", responsive_checkpoint, "--workers", 1, "--executor",
-        "ray", "--out", out,
-        *(() if cluster_of == "ours" else ("--address", "127.0.0.1:1")),
+        "--trials", 200, "--model", responsive_checkpoint, "--workers", 1, "--executor", "ray",
+        "--out", out,
     ]  # fmt: skip
     process = subprocess.Popen(
         [str(argument) for argument in arguments], cwd=REPOSITORY, stdout=subprocess.PIPE,
@@ -174,14 +172,17 @@ def test_terminating_the_driver_of_a_cluster_is_one_sentence(
     wait_until(lambda: out.exists() and stored(out) > 0, process)
     process.terminate()
     said, err = process.communicate(timeout=120)
-    if cluster_of == "ours":
-        assert process.returncode == 143
-        assert "stopped: " in said
-        assert "Traceback" not in err
-        assert len(read_results(out)) > 0
-    else:
-        assert process.returncode == 2
-        assert "grasp-bench: no Ray cluster at '127.0.0.1:1'" in err
+    assert process.returncode == 143
+    assert "stopped: " in said
+    assert "Traceback" not in err
+    assert len(read_results(out)) > 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "127.0.0.1:99999"])
+def test_an_address_without_a_cluster_is_refused_at_once(address):
+    ray = SimpleNamespace(is_initialized=lambda: False)
+    with pytest.raises(UserError, match=address), ray_cluster._connected(ray, address):
+        pass
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch, refused, responsive_checkpoint):

@@ -6,6 +6,7 @@ import importlib
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
 from grasp_bench.run.executors.actor import Actor
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 
-_LOOK_EVERY = 0.5  # seconds
+_LOOK_EVERY, _LISTENS_WITHIN = 0.5, 20.0  # seconds
 _NOBODY_AFTER = 300.0  # seconds without any actor
 # In Ray's words: not a fault of the unit, and one of the actor's own beginning.
 _NODE_DIED, _RAISED = "node has died", "creation task"
@@ -186,6 +187,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_reachable(where)
     try:
         ray.init(address=where, log_to_driver=False, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -196,6 +198,16 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises UserError where nobody listens at host:port, for which Ray waits for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in address:
+        try:
+            socket.create_connection((host, int(port)), timeout=_LISTENS_WITHIN).close()
+        except (OSError, OverflowError) as error:
+            raise UserError(f"no Ray cluster at '{address}': {error}") from error
 
 
 def _last_line(error: Exception) -> str:
