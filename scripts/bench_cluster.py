@@ -123,7 +123,7 @@ class Driver:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--trials", type=int, default=10_000, help=f"a multiple of {TASKS}")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--model", default="pusht-compact")
     options = parser.parse_args()

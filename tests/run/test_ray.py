@@ -146,9 +146,9 @@ def test_a_search_runs_on_a_cluster(cluster, cli, responsive_checkpoint):
 
 @pytest.mark.slow
 def test_the_drivers_memory_stays_flat(library):
-    arguments = [sys.executable, "scripts/bench_cluster.py", "--trials", "600", "--workers", "2"]
+    arguments = [sys.executable, "scripts/bench_cluster.py", "--trials", "1000", "--workers", "2"]
     done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("600 trials, 2 actors on 3 nodes")
+    assert done.stdout.startswith("1000 trials, 2 actors on 3 nodes")
     line = next(line for line in done.stdout.splitlines() if "memory" in line)
     memory = [int(mebibytes) for mebibytes, _ in re.findall(r"(\d+) at (\d+)", line)]
     assert len(memory) == 10

@@ -22,6 +22,7 @@ from grasp_bench.core.processes import end_with_parent, interrupts_held_back
 from grasp_bench.run.executors import Failure, ResourceLimits, WorkersEndedError
 
 _LOOK_EVERY = 0.5  # seconds between two looks at clock and memory
+_START_WITHIN = 600.0  # seconds, on a machine however busy
 _MOST_BROKEN = 3  # processes one after another that end as they begin
 _MIB = 2**20
 
@@ -102,7 +103,11 @@ class Processes:
     def _too_much(self, worker: _Worker) -> str:
         """Says what a worker's unit takes more of than it may, nothing otherwise."""
         seconds, mebibytes = self._limits.seconds, self._limits.mebibytes
-        if seconds is not None and time.monotonic() - worker.begun > seconds:
+        taken = time.monotonic() - worker.begun
+        if not worker.ready:
+            late = f"its worker process had not begun after {_START_WITHIN:g} seconds"
+            return late if taken > _START_WITHIN else ""
+        if seconds is not None and taken > seconds:
             return f"it had no end after {seconds:g} seconds (--trial-timeout)"
         if mebibytes is not None and worker.memory() > mebibytes * _MIB:
             return f"it took more than {mebibytes} MiB of memory (--trial-memory)"
