@@ -106,6 +106,7 @@ def evaluate(
     from grasp_bench.run.store import rows_table, to_frame
     from grasp_bench.run.worker import Assignment, WorkUnit, run_tasks
     from grasp_bench.tasks import TaskSet, load_tasks
+    from grasp_bench.trial.memory import check_memory
     from grasp_bench.trial.model_check import check_model
     from grasp_bench.trial.protocol import TrialProtocol
     from grasp_bench.tuning.resolve import resolve_one
@@ -130,6 +131,7 @@ def evaluate(
     built, spec = resolve_one(planner, task_set.horizon, loaded, hyperparameters or {}, untuned)
     check_horizon(task_set.horizon, loaded.model.frameskip)
     check_model(loaded, task_set, chosen)
+    check_memory({task_set.horizon: [(spec.label, built)]}, loaded, chosen, workers=1)
     assignment = Assignment(chosen, run_settings(loaded, task_set, chosen), workers=1)
     rows = []
     with torch_threads(chosen.threads):

@@ -23,7 +23,10 @@ from grasp_bench.trial.protocol import (
 )
 
 PLANNER_HELP = "A name of `grasp-bench planners`, file.py:Class or module:Class."
-MODEL_HELP = "World model: a name, a path, file.py:make_model or module:make_model."
+MODEL_HELP = (
+    "World model: a name, a path, file.py:make_model or module:make_model. Of dino-wm and lewm "
+    "also NAME@bfloat16 and NAME@checkpointing."
+)
 
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 Device = Annotated[str, typer.Option(help="Torch device.")]

@@ -69,6 +69,19 @@ class Observation:
     proprio: Tensor
 
 
+@dataclass(frozen=True)
+class ActivationBytes:
+    """Says what memory one transition of a world model takes.
+
+    Attributes:
+        kept: until its gradient is taken, if there will be one.
+        passing: while it is computed.
+    """
+
+    kept: int
+    passing: int
+
+
 @runtime_checkable
 class WorldModel(Protocol):
     """A learned model s' = F(s, a) in a latent space, as planners see it.
@@ -78,7 +91,8 @@ class WorldModel(Protocol):
     their number, and `step_in_context(states, actions)`: [..., n, *Z] and [..., n, A] to
     [..., *Z], for n up to `context`. A model may also have a `prior`, an `ActionPrior`, which
     problems hand to planners, and a `probe`, a `StateProbe`, by which trials say whether a plan
-    succeeds in the model.
+    succeeds in the model. A large one has `activation_bytes(frames)`, the `ActivationBytes` of a
+    transition that sees so many frames: what will not fit into memory is refused before a run.
 
     Attributes:
         frameskip: environment steps per model step.

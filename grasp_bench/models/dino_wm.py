@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.core.types import Observation, View
-from grasp_bench.models.frame_transformer import FrameTransformer
+from grasp_bench.core.types import ActivationBytes, Observation, View
+from grasp_bench.models.frame_transformer import Blocks, FrameTransformer
 from grasp_bench.models.latent import PROPRIO_DIM, FrameskipModel
 from grasp_bench.models.patch_encoder import DinoConfig, DinoEncoder, PatchEncoder
 
@@ -154,6 +154,15 @@ class DinoWM(FrameskipModel):
         rows = frames.reshape(math.prod(leading[:-1]), *frames.shape[-3:])
         following: Tensor = self.predictor(rows)[:, -1, :, : self.latent_shape[1]]
         return following.reshape(*leading[:-1], *self.latent_shape)
+
+    @property
+    def blocks(self) -> Blocks:
+        """Returns the transformer blocks that a step passes through."""
+        return self.predictor.blocks
+
+    def activation_bytes(self, frames: int) -> ActivationBytes:
+        """Returns what a transition that sees so many frames takes."""
+        return self.blocks.activation_bytes(frames * self.latent_shape[0])
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the mean squared error of the features plus that of all tokens' rest, [...]."""

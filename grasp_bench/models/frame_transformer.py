@@ -2,9 +2,59 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from grasp_bench.core.types import ActivationBytes
+from grasp_bench.models.layers import Linear
+
+FLOAT32_BYTES = 4
+
+
+class Blocks(nn.ModuleList):
+    """Passes rows through transformer blocks; their arithmetic and memory may be chosen.
+
+    Attributes:
+        checkpointing: for a gradient, blocks are computed anew instead of kept. The gradient is
+            the same and takes half as long again.
+    """
+
+    checkpointing = False
+
+    def forward(self, rows: Tensor, *beside: Tensor | None) -> Tensor:
+        """Maps [R, N, W] to [R, N, W]; every block is also given what stands beside the rows."""
+        for block in self:
+            if self.checkpointing and torch.is_grad_enabled():
+                # In evaluation nothing is drawn, so there is no generator to set back.
+                rows = checkpoint(
+                    block, rows, *beside, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                rows = block(rows, *beside)
+        return rows
+
+    def compute_in_bfloat16(self) -> None:
+        """Rounds the linear layers to bfloat16, in which they and attention compute from now on.
+
+        Norms and the sums along the shortcuts stay in float32, and so do the rows.
+        """
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.to(torch.bfloat16)
+
+    def activation_bytes(self, tokens: int) -> ActivationBytes:
+        """Returns what `tokens` tokens take on their way through the blocks."""
+        block = cast(Block, self[0])
+        kept, passing = block.bytes_per_token()
+        row = FLOAT32_BYTES * block.width
+        passing += 3 * row  # the frames as they are stacked, joined with actions, given places
+        if self.checkpointing:
+            return ActivationBytes(tokens * len(self) * row, tokens * (passing + kept))
+        return ActivationBytes(tokens * len(self) * kept, tokens * passing)
 
 
 class FrameTransformer(nn.Module):
@@ -32,9 +82,7 @@ class FrameTransformer(nn.Module):
         super().__init__()
         self.tokens = tokens
         self.place = nn.Parameter(0.02 * torch.randn(frames * tokens, width))
-        self.blocks = nn.ModuleList(
-            Block(width, heads, head_width, hidden, dropout) for _ in range(depth)
-        )
+        self.blocks = Blocks(Block(width, heads, head_width, hidden, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         frame = torch.arange(frames * tokens) // tokens
         self.register_buffer("mask", frame[:, None] >= frame, persistent=False)
@@ -44,10 +92,7 @@ class FrameTransformer(nn.Module):
         rows = frames.flatten(1, 2)
         count = rows.shape[1]
         mask = None if count == self.tokens else self.mask[:count, :count]
-        rows = rows + self.place[:count]
-        for block in self.blocks:
-            rows = block(rows, mask)
-        following: Tensor = self.norm(rows)
+        following: Tensor = self.norm(self.blocks(rows + self.place[:count], mask))
         return following.view(frames.shape)
 
 
@@ -58,13 +103,14 @@ class Block(nn.Module):
         self, width: int, heads: int, head_width: int, hidden: int, dropout: float
     ) -> None:
         super().__init__()
+        self.width, self.inside, self.hidden = width, heads * head_width, hidden
         self.attention = Attention(width, heads, head_width, dropout)
         self.mlp = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, hidden),
+            Linear(width, hidden),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(hidden, width),
+            Linear(hidden, width),
             nn.Dropout(dropout),
         )
 
@@ -74,6 +120,16 @@ class Block(nn.Module):
         thought: Tensor = rows + self.mlp(rows)
         return thought
 
+    def bytes_per_token(self) -> tuple[int, int]:
+        """Returns what a token takes until its gradient is taken, and in passing.
+
+        Kept are the inputs of both norms, queries, keys, values and what was found, and what
+        the MLP's nonlinearity was given; frozen linear layers keep nothing.
+        """
+        own, rows = self.attention.read.weight.itemsize, 2 * FLOAT32_BYTES * self.width
+        kept = rows + own * (4 * self.inside + self.hidden)
+        return kept, rows + own * max(6 * self.inside, 2 * self.hidden)
+
 
 class Attention(nn.Module):
     """Attends with several heads, whose width need not divide that of the tokens."""
@@ -82,8 +138,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm = nn.LayerNorm(width)
-        self.read = nn.Linear(width, 3 * heads * head_width, bias=False)
-        self.write = nn.Sequential(nn.Linear(heads * head_width, width), nn.Dropout(dropout))
+        self.read = Linear(width, 3 * heads * head_width, bias=False)
+        self.write = nn.Sequential(Linear(heads * head_width, width), nn.Dropout(dropout))
 
     def forward(self, rows: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
         """Maps [R, N, W] to [R, N, W]; `causal` stands for a mask of no later row."""

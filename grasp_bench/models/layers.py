@@ -8,6 +8,14 @@ import torch
 from torch import Tensor, nn
 
 
+class Linear(nn.Linear):
+    """Is a linear layer that computes in the type of its weights, whatever its input's."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Maps rows [..., I] to [..., O]."""
+        return super().forward(rows.to(self.weight.dtype))
+
+
 def mlp(*widths: int) -> nn.Sequential:
     """Builds linear layers between the given widths, with SiLU in between."""
     layers: list[nn.Module] = []

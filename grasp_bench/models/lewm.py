@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.core.types import Observation, View
-from grasp_bench.models.frame_transformer import Attention
+from grasp_bench.core.types import ActivationBytes, Observation, View
+from grasp_bench.models.frame_transformer import FLOAT32_BYTES, Attention, Blocks
 from grasp_bench.models.latent import FrameskipModel
+from grasp_bench.models.layers import Linear
 from grasp_bench.models.vit import ViT, ViTConfig
 
 _PIXEL_MEAN, _PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
@@ -86,7 +87,7 @@ class LeWM(FrameskipModel):
             nn.Linear(config.action_hidden, width),
         )
         self.place = nn.Parameter(0.02 * torch.randn(config.frames, width))
-        self.blocks = nn.ModuleList(
+        self.blocks = Blocks(
             ModulatedBlock(width, config.heads, config.head_width, config.hidden)
             for _ in range(config.depth)
         )
@@ -113,10 +114,13 @@ class LeWM(FrameskipModel):
         leading, count = rows.shape[:-2], rows.shape[-2]
         rows = rows.reshape(math.prod(leading), count, -1) + self.place[:count]
         conditions = conditions.reshape(rows.shape)
-        for block in self.blocks:
-            rows = block(rows, conditions)
+        rows = self.blocks(rows, conditions)
         following: Tensor = self.project_prediction(self.norm(rows[:, -1]))
         return following.reshape(*leading, -1)
+
+    def activation_bytes(self, frames: int) -> ActivationBytes:
+        """Returns what a transition that sees so many frames takes."""
+        return self.blocks.activation_bytes(frames)
 
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the sum of squared differences [...] of latents [..., D]."""
@@ -128,11 +132,12 @@ class ModulatedBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, head_width: int, hidden: int) -> None:
         super().__init__()
+        self.width, self.inside, self.hidden = width, heads * head_width, hidden
         self.attention = Attention(width, heads, head_width, dropout=0.0)
         self.mlp = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
+            nn.LayerNorm(width), Linear(width, hidden), nn.GELU(), Linear(hidden, width)
         )
-        self.modulate = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.modulate = nn.Sequential(nn.SiLU(), Linear(width, 6 * width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
 
     def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
@@ -143,6 +148,16 @@ class ModulatedBlock(nn.Module):
         seen = self.norm(rows) * (1 + scale_mlp) + shift_mlp
         thought: Tensor = rows + gate_mlp * self.mlp(seen)
         return thought
+
+    def bytes_per_token(self) -> tuple[int, int]:
+        """Returns what a token takes until its gradient is taken, and in passing.
+
+        Of the rows, each half keeps four forms: as they come, normed, scaled and shifted; then
+        what is gated. The condition's six parts are kept, and what a `Block` keeps.
+        """
+        own, rows = self.attention.read.weight.itemsize, 2 * FLOAT32_BYTES * self.width
+        kept = 5 * rows + own * (6 * self.width + 4 * self.inside + self.hidden)
+        return kept, 3 * rows + own * max(6 * self.inside, 2 * self.hidden)
 
 
 class Standardise(nn.Module):

@@ -28,6 +28,7 @@ from grasp_bench.models.foreign_latents import load_foreign
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.prior import LatentPrior, load_prior, prior_path
 from grasp_bench.models.probe import load_probe
+from grasp_bench.models.variants import apply_variants, split_variants
 
 _METHODS = tuple(name for name in vars(WorldModel) if not name.startswith("_"))
 
@@ -72,7 +73,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
         name: a checkpoint's name such as `pusht-compact`, a path to a `.safetensors` file, an
             installed plugin's name, `swm:` and what stable-worldmodel loads, or
             `file.py:make_model` or `module:make_model`. A plugin names a factory: a function of
-            the device's name that returns a `LoadedModel` or a bare `WorldModel`.
+            the device's name that returns a `LoadedModel` or a bare `WorldModel`. Behind the
+            name, `@bfloat16` has the predictor compute in that type, and `@checkpointing` has
+            gradients take less memory and more time.
         device: where the model lives, e.g. "cpu" or "cuda".
 
     Raises:
@@ -80,6 +83,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             fails or returns something that is no world model.
     """
     where = find_device(device)
+    base, variants = split_variants(name)
+    if variants:
+        return _varied(load_model(base, device), variants, name)
     if name.startswith(FOREIGN):
         foreign = load_foreign(name.removeprefix(FOREIGN), device)
         return LoadedModel(foreign, name, _weights_sha256(foreign) or "", source=name)
@@ -109,6 +115,14 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
         )
     model.prior = LatentPrior(prior, model.summary)
     return replace(loaded, prior_sha256=prior_sha256)
+
+
+def _varied(loaded: LoadedModel, variants: list[str], source: str) -> LoadedModel:
+    """Returns the model as its variants have it; rounded weights are other weights."""
+    apply_variants(loaded.model, variants, loaded.name)
+    named = "@".join([loaded.name, *variants])
+    rounded = _weights_sha256(loaded.model) if "bfloat16" in variants else None
+    return replace(loaded, name=named, sha256=rounded or loaded.sha256, source=source)
 
 
 def find_device(name: str) -> torch.device:

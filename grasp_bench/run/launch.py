@@ -16,7 +16,7 @@ from rich.console import Console
 
 from grasp_bench.core.errors import UserError, error_summary, os_error_sentence
 from grasp_bench.core.system import usable_cores
-from grasp_bench.core.types import Row
+from grasp_bench.core.types import Planner, Row
 from grasp_bench.core.version import PROTOCOL_VERSION
 from grasp_bench.models import LoadedModel, is_plugin, load_model
 from grasp_bench.planners import PlannerSpec, make_planner
@@ -37,6 +37,7 @@ from grasp_bench.run.schema import identifying_columns
 from grasp_bench.run.sweep import Sweep, run_sweep
 from grasp_bench.run.worker import Assignment, given_up
 from grasp_bench.tasks import TaskSet, load_tasks
+from grasp_bench.trial.memory import check_memory
 from grasp_bench.trial.model_check import check_model
 from grasp_bench.trial.protocol import TrialProtocol
 
@@ -159,6 +160,14 @@ def launch(
     config = prepared.config
     sweep = Sweep(planners, prepared.task_sets, config.protocol.batch, config.shard)
     check_names(sweep)
+    if config.executor == "local":
+        named = {
+            horizon: [
+                (s.label, make_planner(s.source, json.loads(s.hyperparameters))) for s in specs
+            ]
+            for horizon, specs in planners.items()
+        }
+        check_memory(named, prepared.loaded, config.protocol, prepared.workers)
     out = prepared.config.out or RUNS_FOLDER / prepared.digest()
     with open_run_folder(out, prepared.settings, teller(console)) as folder:
         check_prior(folder, sweep, prepared.loaded.prior_sha256)
@@ -236,7 +245,7 @@ def run_shown(
 
     def given_up_rows(failure: Failure) -> list[Row]:
         unit = failure.unit
-        planner = make_planner(unit.planner.source, json.loads(unit.planner.hyperparameters))
+        planner = _made(unit.planner)
         task_set = prepared.task_sets[unit.horizon]
         return given_up(assignment, unit, task_set, prepared.loaded, planner, failure.reason)
 
@@ -266,6 +275,10 @@ def resource_limits(config: RunConfig) -> ResourceLimits:
     per = _SECONDS_PER_SECOND if protocol.clock == "wall" else _SECONDS_PER_CANDIDATE
     seconds = config.trial_timeout or _START_SECONDS + per * protocol.budget
     return ResourceLimits(seconds, config.trial_memory, gpus=config.gpus, address=config.address)
+
+
+def _made(spec: PlannerSpec) -> Planner:
+    return make_planner(spec.source, json.loads(spec.hyperparameters))
 
 
 def _totals(sweep: Sweep, by: str) -> dict[str, int]:

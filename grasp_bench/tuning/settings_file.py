@@ -12,6 +12,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import write_atomically
 from grasp_bench.core.json_files import read_json, shown, typed
 from grasp_bench.models.checkpoint import CHECKPOINT_FOLDERS, find_checkpoint, is_plugin
+from grasp_bench.models.variants import split_variants
 from grasp_bench.planners.configure import Setting
 from grasp_bench.trial.protocol import ClockKind
 
@@ -140,6 +141,7 @@ def find_settings(model: str) -> SettingsFile | None:
     Raises:
         UserError: the file cannot be read, or is malformed.
     """
+    model, _ = split_variants(model)
     if is_plugin(model):
         candidates = [folder / FOLDER / f"{model}.json" for folder in CHECKPOINT_FOLDERS]
     else:

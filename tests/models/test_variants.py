@@ -1,0 +1,134 @@
+"""Variants of an imported model: bfloat16, and gradients by checkpointing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from grasp_bench.core.types import Problem
+from grasp_bench.models import load_model, save_checkpoint
+from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
+from grasp_bench.models.lewm import LeWM, LeWMConfig
+from grasp_bench.models.vit import ViTConfig
+from grasp_bench.planners import GRASP
+from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.tuning.settings_file import find_settings
+
+VIT = ViTConfig(width=12, depth=1, heads=2, hidden=16, image_size=28)
+SMALL = {
+    "dino-wm": lambda: DinoWM(
+        DinoWMConfig(side=2, features=24, depth=3, heads=4, head_width=8, hidden=48,
+                     image_size=16, encoder_size=16, encoder_width=8, encoder_blocks=1)
+    ),
+    "lewm": lambda: LeWM(
+        LeWMConfig(vit=VIT, width=24, depth=3, heads=4, head_width=8, hidden=48, action_hidden=16,
+                   projection=32)
+    ),
+}  # fmt: skip
+STEPS = 16
+
+
+@pytest.fixture(params=SMALL)
+def checkpoint(request, tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / f"{request.param}.safetensors"
+    save_checkpoint(SMALL[request.param](), path, {})
+    return path
+
+
+def problem_of(model):
+    torch.manual_seed(1)
+    start, goal = torch.randn(2, 2, *model.latent_shape)
+    return Problem(model, start, goal, STEPS)
+
+
+def plans():
+    torch.manual_seed(2)
+    return torch.randn(2, 5, STEPS, 10)
+
+
+def test_checkpointing_gives_the_same_costs_and_gradients_and_is_named(checkpoint):
+    plain, redone = load_model(str(checkpoint)), load_model(f"{checkpoint}@checkpointing")
+    assert redone.name == f"{checkpoint.stem}@checkpointing"
+    assert (redone.sha256, redone.model.blocks.checkpointing) == (plain.sha256, True)
+    problem = problem_of(plain.model)
+    expected = goal_gradient(problem, plans())
+    found = goal_gradient(replace(problem, model=redone.model), plans())
+    for one, other in zip(expected, found):
+        torch.testing.assert_close(other, one, rtol=1e-6, atol=1e-9)
+    path = torch.randn(2, STEPS - 1, *plain.model.latent_shape), plans()[:, 0]
+    lifted = [GRASP().gradients(replace(problem, model=m.model), *path) for m in (plain, redone)]
+    for one, other in zip(*lifted):
+        torch.testing.assert_close(other, one, rtol=1e-6, atol=1e-9)
+
+
+def test_checkpointing_runs_every_block_once_more_for_a_gradient(checkpoint):
+    calls = []
+    for name in (str(checkpoint), f"{checkpoint}@checkpointing"):
+        model = load_model(name).model
+        ran = []
+        for block in model.blocks:
+            block.register_forward_hook(lambda *_, ran=ran: ran.append(1))
+        goal_gradient(problem_of(model), plans())
+        calls.append(len(ran))
+    assert calls == [3 * STEPS, 2 * 3 * STEPS]
+
+
+def test_costs_in_bfloat16_are_within_two_percent_and_carry_other_weights(checkpoint):
+    plain, rounded = load_model(str(checkpoint)), load_model(f"{checkpoint}@bfloat16")
+    assert rounded.sha256 != plain.sha256
+    problem = problem_of(plain.model)
+    with torch.no_grad():
+        exact = goal_cost(problem, plans())
+        found = goal_cost(replace(problem, model=rounded.model), plans())
+    assert found.dtype == torch.float32
+    apart = ((found - exact) / exact).abs()
+    assert 0 < apart.max() < 0.02
+    _, gradient = goal_gradient(replace(problem, model=rounded.model), plans())
+    assert gradient.dtype == torch.float32
+    direction = torch.cosine_similarity(
+        gradient.flatten(), goal_gradient(problem, plans())[1].flatten(), 0
+    )
+    assert direction > 0.99
+    both = load_model(f"{checkpoint}@bfloat16@checkpointing")
+    assert both.sha256 == rounded.sha256
+    torch.testing.assert_close(goal_cost(replace(problem, model=both.model), plans()), found)
+
+
+def test_a_lifted_step_is_one_call_of_every_block_whatever_its_transitions(checkpoint):
+    model = load_model(str(checkpoint)).model
+    seen = []
+    model.blocks[0].register_forward_hook(lambda _, rows, __: seen.append(len(rows[0])))
+    path = torch.randn(2, STEPS - 1, *model.latent_shape), plans()[:, 0]
+    GRASP().gradients(problem_of(model), *path)
+    assert seen == [2 * STEPS]
+
+
+def test_attention_is_the_fused_kernel(checkpoint, monkeypatch):
+    from grasp_bench.models import frame_transformer
+
+    called = []
+    fused = frame_transformer.scaled_dot_product_attention
+
+    def watched(*arguments, **options):
+        called.append(options["attn_mask"] is not None or options["is_causal"])
+        return fused(*arguments, **options)
+
+    monkeypatch.setattr(frame_transformer, "scaled_dot_product_attention", watched)
+    model = load_model(str(checkpoint)).model
+    with torch.no_grad():
+        goal_cost(problem_of(model), plans())
+    assert len(called) == 3 * STEPS
+
+
+def test_other_models_have_no_variants_and_settings_are_those_of_the_model(refused):
+    sentence = refused(
+        "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@bfloat16"
+    )
+    assert "dino-wm and lewm" in sentence
+    assert "pusht-compact@" in refused(
+        "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@float16"
+    )
+    assert find_settings("pusht-compact@bfloat16") == find_settings("pusht-compact")
+    assert Path(find_settings("pusht-compact").path).name == "pusht-compact.json"
