@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import io
 import pickletools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Protocol
 
 _MARK = object()
+_MOST_OPERATIONS = 2**20  # of files that are read here, a few ten thousand
 _VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING",
@@ -60,7 +63,9 @@ def step_through(content: bytes, meaning: Meaning) -> object:
     """
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
-    for opcode, argument, _ in pickletools.genops(io.BytesIO(content)):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(content))):
+        if number > _MOST_OPERATIONS:
+            raise ValueError(f"it has more than {_MOST_OPERATIONS} operations")
         name = opcode.name
         if name in _VALUES:
             stack.append(bytes(argument) if isinstance(argument, bytearray) else argument)
@@ -93,7 +98,7 @@ def step_through(content: bytes, meaning: Meaning) -> object:
         elif name == "GLOBAL":
             stack.append(meaning.named(str(argument)))
         elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
+            attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
             stack.append(meaning.named(f"{module} {attribute}"))
         elif name in ("REDUCE", "NEWOBJ"):
             arguments, function = stack.pop(), stack.pop()
@@ -117,14 +122,30 @@ def _down_to_mark(stack: list[Any]) -> list[Any]:
     return items[::-1]
 
 
+def plain_keys(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Returns pairs as a dictionary.
+
+    A key must be plain: the hash of tuples of tuples that share their parts takes for ever.
+
+    Raises:
+        ValueError: one is not.
+    """
+    made = {}
+    for key, value in pairs:
+        if not isinstance(key, str | int | float | bytes | NoneType | Global):
+            raise ValueError(f"a key is a {type(key).__name__}")
+        made[key] = value
+    return made
+
+
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     """Returns keys and values that follow one another as a dictionary."""
     if len(items) % 2:
         raise ValueError("a key has no value")
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return plain_keys(zip(items[::2], items[1::2], strict=True))
 
 
 def _expect(value: Any, kind: type[Any]) -> Any:
     if not isinstance(value, kind):
-        raise ValueError(f"it adds to what is no {kind.__name__}")
+        raise ValueError(f"it has a {type(value).__name__} where a {kind.__name__} belongs")
     return value

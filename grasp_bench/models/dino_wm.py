@@ -15,6 +15,7 @@ from grasp_bench.models.latent import PROPRIO_DIM, FrameskipModel
 from grasp_bench.models.patch_encoder import DinoConfig, DinoEncoder, PatchEncoder
 
 _LARGEST_SIDE, _MOST_FRAMES = 32, 4
+_LARGEST_PICTURE = 1024  # px; no tensor's shape tells how large pictures are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ class DinoWMConfig:
             raise ValueError(
                 f"{self.frames} frames of {self.side} x {self.side} tokens are too many"
             )
+        if max(self.image_size, self.encoder_size) > _LARGEST_PICTURE:
+            raise ValueError(f"pictures of more than {_LARGEST_PICTURE} px are too large")
 
 
 class DinoWM(FrameskipModel):

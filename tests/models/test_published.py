@@ -9,18 +9,19 @@ from typing import ClassVar
 
 import pytest
 
+from grasp_bench.models import hub as client
 from grasp_bench.models import load_model
-from grasp_bench.models.importing import published
 from grasp_bench.models.importing.published import PUBLISHED, PublishedModel
 
 FIXTURES = Path(__file__).with_name("fixtures")
-COMMIT = "1" * 40
+COMMIT, BEFORE_THE_BREAK = "1" * 40, 1000
 
 
 class Hub(BaseHTTPRequestHandler):
     """Serves the files of one repository as the hub does."""
 
     asked: ClassVar[list] = []
+    breaks: ClassVar[int] = 0
 
     def _answer(self, send):
         name = self.path.rpartition("/")[2]
@@ -40,7 +41,11 @@ class Hub(BaseHTTPRequestHandler):
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.end_headers()
-        if send:
+        if send and name == "weights.pt" and Hub.breaks:
+            Hub.breaks -= 1
+            self.wfile.write(data[:BEFORE_THE_BREAK])
+            self.close_connection = True
+        elif send:
             self.wfile.write(data[begin:])
 
     def do_GET(self):
@@ -108,6 +113,36 @@ def test_without_the_network_the_sentence_says_what_to_do_by_hand(cli, monkeypat
     assert "https://huggingface.co/quentinll/lewm-pusht" in sentence
 
 
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_quietly(cli, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(client, "getproxies", dict)
+    asked = []
+
+    def unknown(address, timeout):
+        asked.append(address)
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(client.socket, "create_connection", unknown)
+    sentence = failed(cli, "models", "fetch", "lewm-pusht")  # one line on stderr
+    assert "hub.invalid cannot be reached" in sentence
+    assert asked == [("hub.invalid", 443)]
+
+
+def test_a_download_goes_on_after_a_dropped_connection_and_what_is_there_is_not_fetched_again(
+    hub, cli, monkeypatch
+):
+    monkeypatch.setattr(Hub, "breaks", 1)
+    assert cli("models", "fetch", "lewm-pusht", "--revision", COMMIT)[0] == 0
+    assert Hub.breaks == 0
+    weights = (FIXTURES / "lewm" / "weights.pt").read_bytes()
+    assert Path("data/models/lewm-pusht/weights.pt").read_bytes() == weights
+    Hub.asked.clear()
+    assert cli("models", "fetch", "lewm-pusht", "--revision", COMMIT)[0] == 0
+    assert not any(asked.startswith("GET") for asked in Hub.asked)  # they are there
+
+
 def test_what_is_not_on_the_hub_and_what_nobody_knows(refused, monkeypatch):
     assert "osf.io" in refused("models", "fetch", "dino-wm")
     assert "lewm-pusht" in refused("models", "fetch", "lewm-push")
@@ -115,5 +150,5 @@ def test_what_is_not_on_the_hub_and_what_nobody_knows(refused, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(published.importlib, "import_module", missing)
+    monkeypatch.setattr(client.importlib, "import_module", missing)
     assert "grasp-bench[models]" in refused("models", "fetch", "lewm-pusht")

@@ -69,7 +69,7 @@ def test_checkpointing_runs_every_block_once_more_for_a_gradient(checkpoint):
         model = load_model(name).model
         ran = []
         for block in model.blocks:
-            block.register_forward_hook(lambda *_, ran=ran: ran.append(1))
+            block.register_forward_pre_hook(lambda *_, ran=ran: ran.append(1))
         goal_gradient(problem_of(model), plans())
         calls.append(len(ran))
     assert calls == [3 * STEPS, 2 * 3 * STEPS]

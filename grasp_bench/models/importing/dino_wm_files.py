@@ -14,6 +14,7 @@ from torch import Tensor
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.json_files import shown
 from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
+from grasp_bench.models.importing.filling import count_layers, filled
 from grasp_bench.models.importing.torch_archive import named_tensors, read_torch_archive
 from grasp_bench.models.patch_encoder import DinoConfig
 
@@ -23,7 +24,7 @@ PROPRIO_MEAN = (236.6155, 264.5674, -2.93032027, 2.54307914)
 PROPRIO_STD = (101.1202, 87.0112, 74.84556075, 74.14009094)
 _MODULES = ("predictor", "action_encoder", "proprio_encoder")
 _HEADS = 16  # where no hydra.yaml says how many
-_LARGEST_SETTINGS = 2**20  # bytes
+_LARGEST_SETTINGS = 2**16  # bytes
 # Settings of hydra.yaml that this architecture stands for.
 _EXPECTED = {"concat_dim": 1, "num_action_repeat": 1, "num_proprio_repeat": 1, "num_pred": 1}
 # Their names in a transformer's layer, and ours.
@@ -64,10 +65,10 @@ def read_dino_wm(path: Path, read_encoder: Callable[[], DinoConfig]) -> tuple[Di
     try:
         weights = _renamed(theirs)
         config = _config(weights, encoder, _heads(file.parent.parent / "hydra.yaml"))
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+    except (LookupError, ValueError, ZeroDivisionError, TypeError) as error:
         raise UserError(f"'{file}' has not DINO-WM's layout: {_said(error)}") from error
-    model = DinoWM(config)
-    _fill(model, weights, file)
+    model = filled(lambda: DinoWM(config), weights, file, _is_elsewhere)
+    _set_statistics(model)
     return model, sorted(str(name) for name in content if name not in _MODULES)
 
 
@@ -82,7 +83,7 @@ def _heads(settings: Path) -> int:
     with settings.open("rb") as file:
         content = file.read(_LARGEST_SETTINGS)
     try:
-        found = yaml().safe_load(content)
+        found = _read_yaml(content)
         heads = int(found["predictor"]["heads"])
     except UserError:
         raise
@@ -92,6 +93,19 @@ def _heads(settings: Path) -> int:
         if found.get(name, value) != value:
             raise ValueError(f"{name} is {shown(found[name])} where only {value} is known")
     return heads
+
+
+def _read_yaml(content: bytes) -> Any:
+    """Reads YAML without aliases, which multiply what a file says."""
+    library = yaml()
+
+    class Plain(library.SafeLoader):  # type: ignore[misc, name-defined]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(library.AliasEvent):
+                raise ValueError("it has an alias")
+            return super().compose_node(parent, index)
+
+    return library.load(content, Plain)
 
 
 def yaml() -> Any:
@@ -146,7 +160,6 @@ def _config(weights: Mapping[str, Tensor], encoder: DinoConfig, heads: int) -> D
     side = math.isqrt(places // frames)
     read = weights["predictor.blocks.0.attention.read.weight"]
     hidden = len(weights["predictor.blocks.0.mlp.1.weight"])
-    layers = {name.split(".")[2] for name in weights if name.startswith("predictor.blocks.")}
     return DinoWMConfig(
         side=side,
         features=features,
@@ -154,7 +167,7 @@ def _config(weights: Mapping[str, Tensor], encoder: DinoConfig, heads: int) -> D
         proprio_embedding=len(proprio),
         frames=frames,
         context=frames,
-        depth=len(layers),
+        depth=count_layers(weights, "predictor.blocks."),
         heads=heads,
         head_width=len(read) // (3 * heads),
         hidden=hidden,
@@ -168,19 +181,12 @@ def _is_square(number: int) -> bool:
     return math.isqrt(number) ** 2 == number
 
 
-def _fill(model: DinoWM, weights: dict[str, Tensor], file: Path) -> None:
-    """Loads the weights and the data set's statistics; every tensor is used, all are filled."""
-    own = {name: value.shape for name, value in model.state_dict().items()}
-    wanted = {n for n in own if not n.startswith("encoder.") and not n.endswith(("_mean", "_std"))}
-    for name in sorted(wanted ^ weights.keys()):
-        what = "is missing" if name in wanted else "has no place in the model"
-        raise UserError(f"'{file}': {shown(name)} {what}")
-    for name, tensor in weights.items():
-        if tensor.shape != own[name]:
-            raise UserError(f"'{file}': {shown(name)} has shape {list(tensor.shape)}")
-        if not bool(tensor.isfinite().all()):
-            raise UserError(f"'{file}': {shown(name)} is not finite")
-    model.load_state_dict(weights, strict=False)
+def _is_elsewhere(name: str) -> bool:
+    return name.startswith("encoder.") or name.endswith(("_mean", "_std"))
+
+
+def _set_statistics(model: DinoWM) -> None:
+    """Sets those of the data set, which the checkpoint does not hold."""
     with torch.no_grad():
         for name, values in (
             ("action_mean", ACTION_MEAN),

@@ -6,18 +6,21 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from grasp_bench.core.errors import UserError
-from grasp_bench.core.json_files import read_json, shown
+from grasp_bench.core.json_files import read_json, shown, typed
 from grasp_bench.models.importing.dino_wm_files import ACTION_MEAN, ACTION_STD
+from grasp_bench.models.importing.filling import count_layers, filled
 from grasp_bench.models.importing.torch_archive import Record, named_tensors, read_torch_archive
 from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.vit import ViTConfig
 
 _HEADS, _VIT_HEADS = 16, 3  # the tensors do not tell; the published configuration does
+_HEADS_OF = {"tiny": 3, "small": 6, "base": 12}  # of the ViT, by its size
 # Names of the original and ours, {} being a block's number. The encoder's names are those of the
 # transformers library before and since its version 5.
 _NAMES = {
@@ -62,6 +65,21 @@ _BATCH_NORM = {"weight": "scale", "bias": "shift", "running_mean": "mean",
 _COUNTER = "num_batches_tracked"  # of training alone
 
 
+class _Predictor(TypedDict, total=False):
+    heads: int
+
+
+class _Encoder(TypedDict, total=False):
+    size: str
+
+
+class _Settings(TypedDict, total=False):
+    """Holds what of a config.json the tensors do not tell."""
+
+    predictor: _Predictor
+    encoder: _Encoder
+
+
 def read_lewm(path: Path) -> tuple[LeWM, list[str]]:
     """Reads a checkpoint of the original code.
 
@@ -82,24 +100,19 @@ def read_lewm(path: Path) -> tuple[LeWM, list[str]]:
     if not isinstance(theirs, dict):
         raise UserError(f"'{file}' holds {type(content).__name__}, not a state dict")
     tensors = {_plain(name): value for name, value in theirs.items() if isinstance(value, Tensor)}
+    if len(tensors) != sum(isinstance(value, Tensor) for value in theirs.values()):
+        raise UserError(f"'{file}' holds two tensors of one name")
     try:
         weights = {
             _renamed(name): _squeezed(name, value)
             for name, value in tensors.items()
             if not name.endswith(_COUNTER)
         }
-        model = LeWM(_config(weights, heads, vit_heads))
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+        config = _config(weights, heads, vit_heads)
+    except (LookupError, ValueError, ZeroDivisionError, TypeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise UserError(f"'{file}' has not LeWM's layout: {reason}") from error
-    own = {n: v.shape for n, v in model.state_dict().items() if not n.startswith("action_")}
-    for name in sorted(own.keys() ^ weights.keys()):
-        what = "is missing" if name in own else "has no place in the model"
-        raise UserError(f"'{file}': {shown(name)} {what}")
-    for name, tensor in weights.items():
-        if tensor.shape != own[name] or not bool(tensor.isfinite().all()):
-            raise UserError(f"'{file}': {shown(name)} is not finite or has another shape")
-    model.load_state_dict(weights, strict=False)
+    model = filled(lambda: LeWM(config), weights, file, lambda name: name.startswith("action_"))
     with torch.no_grad():
         # The data are those of DINO-WM: noisy replays of the same demonstrations.
         model.action_mean.copy_(torch.tensor(ACTION_MEAN))
@@ -120,14 +133,15 @@ def _file_and_heads(path: Path) -> tuple[Path, int, int]:
         return file, _HEADS, _VIT_HEADS
     try:
         content, _ = read_json(config)
-        heads = int(content.get("predictor", {}).get("heads", _HEADS))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        settings = typed(_Settings, content, "it")
+    except (OSError, ValueError) as error:
         raise UserError(f"'{config}' cannot be read as a configuration: {error}") from error
-    size = content.get("encoder", {}).get("size", "tiny")
-    known = {"tiny": 3, "small": 6, "base": 12}
-    if size not in known:
-        raise UserError(f"'{config}': an encoder of size {shown(size)}: known: {', '.join(known)}")
-    return file, heads, known[size]
+    size = settings.get("encoder", {}).get("size", "tiny")
+    if size not in _HEADS_OF:
+        raise UserError(
+            f"'{config}': an encoder of size {shown(size)}: known: {', '.join(_HEADS_OF)}"
+        )
+    return file, settings.get("predictor", {}).get("heads", _HEADS), _HEADS_OF[size]
 
 
 def _plain(name: object) -> str:
@@ -174,7 +188,7 @@ def _config(weights: Mapping[str, Tensor], heads: int, vit_heads: int) -> LeWMCo
     patches, place = weights["encoder.patches.weight"], weights["encoder.place"]
     vit = ViTConfig(
         width=len(patches),
-        depth=_count(weights, "encoder.blocks."),
+        depth=count_layers(weights, "encoder.blocks."),
         heads=vit_heads,
         hidden=len(weights["encoder.blocks.0.mlp.0.weight"]),
         image_size=math.isqrt(len(place) - 1) * patches.shape[-1],
@@ -187,7 +201,7 @@ def _config(weights: Mapping[str, Tensor], heads: int, vit_heads: int) -> LeWMCo
         width=width,
         frames=frames,
         context=frames,
-        depth=_count(weights, "blocks."),
+        depth=count_layers(weights, "blocks."),
         heads=heads,
         head_width=len(weights["blocks.0.attention.read.weight"]) // (3 * heads),
         hidden=len(weights["blocks.0.mlp.1.weight"]),
@@ -196,7 +210,3 @@ def _config(weights: Mapping[str, Tensor], heads: int, vit_heads: int) -> LeWMCo
         projection=len(weights["project.0.weight"]),
         frameskip=smooth.shape[1] // 2,
     )
-
-
-def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
-    return len({n.removeprefix(prefix).split(".")[0] for n in weights if n.startswith(prefix)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from grasp_bench.core.errors import UserError, one_line
 from grasp_bench.core.registry import find
+from grasp_bench.models.hub import hub, unreachable
 from grasp_bench.models.importing.conversion import Foreign, import_checkpoint
 
 FOLDER = Path("data/models")
@@ -53,7 +53,8 @@ BY_HAND = {
 def fetch_model(name: str, out: Path, command: str, revision: str | None = None) -> dict[str, Any]:
     """Downloads a published checkpoint, unless it is there, and converts it; returns the card.
 
-    A stopped download goes on where it was.
+    The hub's client goes on after a dropped connection, and a file that is there is not fetched
+    again.
 
     Args:
         name: of the checkpoint.
@@ -71,7 +72,8 @@ def fetch_model(name: str, out: Path, command: str, revision: str | None = None)
     folder = FOLDER / name
     for file, sha256 in published.files.items():
         path = _downloaded(published, file, folder, revision or published.revision)
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
         if sha256 is not None and revision is None and found != sha256:
             raise UserError(
                 f"'{path}' is not the published file: its SHA-256 is {found}, not {sha256}; "
@@ -81,20 +83,17 @@ def fetch_model(name: str, out: Path, command: str, revision: str | None = None)
 
 
 def _downloaded(published: PublishedModel, file: str, folder: Path, revision: str | None) -> Path:
-    repository = published.repository
+    repository, client = published.repository, hub()
+    by_hand = (
+        f"get {' and '.join(published.files)} from https://huggingface.co/{repository} on another "
+        f"machine, put them into '{folder}' and run 'grasp-bench models import {published.kind} "
+        f"{folder}'"
+    )
+    if reason := unreachable():
+        raise UserError(f"'{repository}' cannot be downloaded ({reason}): {by_hand}")
     try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise UserError(
-            "fetching needs huggingface_hub: pip install 'grasp-bench[models]'"
-        ) from error
-    try:
-        found = hub.hf_hub_download(repository, file, revision=revision, local_dir=folder)
+        found = client.hf_hub_download(repository, file, revision=revision, local_dir=folder)
     except Exception as error:  # of the network, or of the hub
         reason = one_line(str(error).partition("\n")[0] or type(error).__name__, 200)
-        raise UserError(
-            f"'{repository}' cannot be downloaded ({reason}): get {' and '.join(published.files)} "
-            f"from https://huggingface.co/{repository} on another machine, put them into "
-            f"'{folder}' and run 'grasp-bench models import {published.kind} {folder}'"
-        ) from error
+        raise UserError(f"'{repository}' cannot be downloaded ({reason}): {by_hand}") from error
     return Path(found)

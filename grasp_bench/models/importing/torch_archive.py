@@ -14,10 +14,11 @@ from torch import Tensor
 
 from grasp_bench.core.errors import UserError, one_line
 from grasp_bench.core.json_files import shown
-from grasp_bench.core.plain_pickle import Global, step_through
+from grasp_bench.core.plain_pickle import Global, plain_keys, step_through
 
-_LARGEST_PICKLE = 2**26  # bytes
-_MOST_TENSORS, _DEEPEST = 100_000, 64
+_LARGEST_PICKLE = 2**23  # bytes; those of the originals take a hundredth
+MOST_TENSORS, _DEEPEST = 20_000, 64
+_TIMES_THE_FILE = 4  # bytes of all tensors: some share a storage, and copies of one are few
 _TYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -71,7 +72,8 @@ def read_torch_archive(path: Path) -> object:
             if len(names) != 1 or names[0].count("/") != 1:
                 raise ValueError("it holds no data.pkl")
             content = _member(archive, names[0], _LARGEST_PICKLE)
-            return step_through(content, _Meaning(archive, names[0].partition("/")[0]))
+            meaning = _Meaning(archive, names[0].partition("/")[0], path.stat().st_size)
+            return step_through(content, meaning)
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged archive may raise anything
@@ -88,8 +90,8 @@ def named_tensors(value: object) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name, tensor in _walk(value, "", 0):
         found[name] = tensor
-        if len(found) > _MOST_TENSORS:
-            raise UserError(f"a module holds more than {_MOST_TENSORS} tensors")
+        if len(found) > MOST_TENSORS:
+            raise UserError(f"a module holds more than {MOST_TENSORS} tensors")
     return found
 
 
@@ -112,9 +114,11 @@ def _mapping(value: object) -> Mapping[Any, Any]:
 class _Meaning:
     """Makes tensors of the archive's members, and records of everything else."""
 
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        self._archive, self._root = archive, root
+    def __init__(self, archive: zipfile.ZipFile, root: str, size: int) -> None:
+        """Takes the archive, the folder in it, and its size in bytes."""
+        self._archive, self._root, self._size = archive, root, size
         self._read: dict[str, Tensor] = {}
+        self._tensors, self._bytes_read, self._bytes_made = 0, 0, 0
 
     def named(self, name: str) -> Global:
         return Global(name)
@@ -133,7 +137,7 @@ class _Meaning:
             case "collections OrderedDict", ():
                 return {}
             case "collections OrderedDict", (list() as pairs,):
-                return dict(pairs)
+                return plain_keys((key, value) for key, value in pairs)
             case "torch Size", (tuple() as size,):
                 return size
             case "copyreg _reconstructor", (Global(name), *_):
@@ -164,11 +168,18 @@ class _Meaning:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if math.prod(size) and not 0 <= offset <= last < storage.count:
             raise ValueError("a tensor reaches beyond its storage")
+        self._tensors += 1
+        self._bytes_made += math.prod(size) * storage.dtype.itemsize
+        if self._tensors > MOST_TENSORS or self._bytes_made > _TIMES_THE_FILE * self._size:
+            raise ValueError("its tensors are more than the file can hold")
         return self._numbers(storage).as_strided(size, stride, offset).clone()
 
     def _numbers(self, storage: _Storage) -> Tensor:
         if storage.key not in self._read:
             size = storage.count * storage.dtype.itemsize
+            self._bytes_read += size
+            if self._bytes_read > self._size:
+                raise ValueError("its storages are more than the file can hold")
             data = _member(self._archive, f"{self._root}/data/{storage.key}", size)
             if len(data) != size:
                 raise ValueError(f"a storage has {len(data)} bytes instead of {size}")
