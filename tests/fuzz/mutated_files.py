@@ -10,12 +10,12 @@ It prints a line of JSON: how many of each kind loaded and were refused, and wha
 import faulthandler
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
 import sys
 import time
-import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,13 @@ from random import Random
 
 import pyarrow.parquet as pq
 import torch
+from foreign_files import (
+    ENCODER,
+    IMPORTED,
+    make_backbone,
+    mutate_backbone,
+    mutate_foreign,
+)
 from mutations import a_pickle, mutate_bytes, mutate_header, mutate_json, mutate_table
 from safetensors.torch import load, save
 
@@ -37,21 +44,32 @@ from grasp_bench.models import (
     load_model,
     save_checkpoint,
 )
+from grasp_bench.models.certificate import activations
+from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
+from grasp_bench.models.dinov2 import load_dino_weights, read_dino_config
 from grasp_bench.models.importing.dino_wm_files import read_dino_wm
 from grasp_bench.models.importing.lewm_files import read_lewm
+from grasp_bench.models.lewm import LeWM, LeWMConfig
+from grasp_bench.models.patch_encoder import DinoEncoder
 from grasp_bench.models.prior import MixturePrior, PriorConfig, prior_path, save_prior
 from grasp_bench.models.probe import Probe, ProbeConfig, probe_path, save_probe
+from grasp_bench.models.vit import ViTConfig
 from grasp_bench.tasks import load_tasks, write_tasks
 from grasp_bench.tuning.resolve import resolve_planners
 
-MOST_SECONDS, MOST_BYTES = 10.0, 2 * 2**30
+MOST_SECONDS, MOST_BYTES = 10.0, 2**29
 SHIPPED = Path(__file__).parents[2] / "checkpoints"
-FIXTURES = Path(__file__).parents[1] / "models" / "fixtures"
-IMPORTED = {"dino-wm": FIXTURES / "dino_wm", "lewm": FIXTURES / "lewm"}
-ENCODER = {"hidden_size": 12, "patch_size": 14, "image_size": 28, "num_hidden_layers": 1,
-           "num_attention_heads": 2}  # fmt: skip
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
 TINY = PatchConfig(channels=2, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
+
+TINY_DINO = DinoWMConfig(
+    side=2, features=8, action_embedding=4, proprio_embedding=4, depth=1, heads=2, head_width=4,
+    hidden=8, image_size=16, encoder_size=16, encoder_width=8, encoder_blocks=1,
+)  # fmt: skip
+TINY_LEWM = LeWMConfig(
+    vit=ViTConfig(width=8, depth=1, heads=2, hidden=8, image_size=28), width=8, depth=1, heads=2,
+    head_width=4, hidden=8, action_hidden=8, projection=8,
+)  # fmt: skip
 
 
 def make_sources(folder: Path) -> list[Path]:
@@ -59,14 +77,19 @@ def make_sources(folder: Path) -> list[Path]:
     torch.manual_seed(0)
     compact = CompactConfig(keypoints=2, encoder_channels=8, width=8, blocks=2, decoder_width=8)
     models = [CompactWorldModel(compact), PatchWorldModel(TINY), PoseWorldModel(TINY)]
+    models += [DinoWM(TINY_DINO), LeWM(TINY_LEWM)]
     paths = []
     for model in models:
         path = folder / f"{model.kind}.safetensors"
-        normalisation = {"action_std": model.action_std.tolist()}
-        card = save_checkpoint(model, path, {"normalisation": normalisation, "held_out": {"a": 1}})
-        config = PriorConfig(8, model.action_dim, components=2, width=8, blocks=1)
-        save_prior(MixturePrior(config), prior_path(path), {"model_sha256": card["sha256"]})
-        width = model.latent_shape[0]
+        facts = {"normalisation": {"action_std": model.action_std.tolist()}, "held_out": {"a": 1}}
+        is_foreign = model.kind in IMPORTED
+        if is_foreign:
+            facts["certificate"] = activations(model.eval())
+        card = save_checkpoint(model, path, facts)
+        if not is_foreign:
+            config = PriorConfig(8, model.action_dim, components=2, width=8, blocks=1)
+            save_prior(MixturePrior(config), prior_path(path), {"model_sha256": card["sha256"]})
+        width = math.prod(model.latent_shape)
         probe = Probe(ProbeConfig("mlp", width, state=7, lengths=4, angles=1, hidden=4))
         save_probe(probe, probe_path(path), {"model_sha256": card["sha256"]})
         tuned = json.loads((SHIPPED / "settings" / "pusht-compact.json").read_text())
@@ -154,38 +177,8 @@ def mutate(rng: Random, kind: str, path: Path, marker: Path) -> None:
             mutate_tasks(rng, path.with_suffix(".parquet"), marker)
         case "dino-wm" | "lewm":
             mutate_foreign(rng, path.parent / kind, IMPORTED[kind], marker)
-
-
-def mutate_foreign(rng: Random, folder: Path, source: Path, marker: Path) -> None:
-    """Copies another project's checkpoint and mutates its archive, its pickle or its settings."""
-    shutil.copytree(source, folder)
-    (file,) = (*folder.rglob("*.pth"), *folder.rglob("*.pt"))
-    match rng.choice(["bytes", "pickle", "pickle", "pickle", "member", "settings", "evil"]):
-        case "bytes":
-            file.write_bytes(mutate_bytes(rng, file.read_bytes()))
-        case "settings":
-            (settings,) = (*folder.rglob("*.yaml"), *folder.rglob("*.json"))
-            settings.write_bytes(mutate_bytes(rng, settings.read_bytes()))
-        case how:
-            repack(rng, file, how, marker)
-
-
-def repack(rng: Random, file: Path, how: str, marker: Path) -> None:
-    """Writes an archive anew with one of its members changed, dropped or renamed."""
-    with zipfile.ZipFile(file) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    (pickled,) = (name for name in members if name.endswith("data.pkl"))
-    name = pickled if how != "member" else rng.choice(sorted(members))
-    data = members.pop(name)
-    kept = rng.choice([name, name, name, f"../{name}", f"more/{name}"]) if how == "member" else name
-    if how == "evil":
-        members[kept] = a_pickle(rng, marker)
-    elif how == "pickle" or rng.random() < 0.8:
-        members[kept] = mutate_bytes(rng, data) if data else b"x"
-    compression = rng.choice([zipfile.ZIP_STORED] * 9 + [zipfile.ZIP_DEFLATED])
-    with zipfile.ZipFile(file, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+        case "backbone":
+            mutate_backbone(rng, path.parent / kind, path.parents[1] / "backbone", marker)
 
 
 def use(kind: str, path: Path, sha256: str) -> None:
@@ -198,15 +191,20 @@ def use(kind: str, path: Path, sha256: str) -> None:
         read_dino_wm(path.parent / kind, lambda: ENCODER)
     elif kind == "lewm":
         read_lewm(path.parent / kind)
+    elif kind == "backbone":
+        source = str(path.parent / kind)
+        load_dino_weights(DinoEncoder(read_dino_config(source)), source)
     else:
         load_model(str(path))
 
 
 KINDS = (
     "weights", "weights", "card", "card", "prior", "prior card", "probe", "probe card", "settings",
-    "tasks", "dino-wm", "lewm",
+    "tasks", *["dino-wm", "lewm"] * 4, "backbone",
 )  # fmt: skip
 
+TINY_MODELS = 5
+WITH_PRIOR = ("prior", "prior card")  # of the first three
 OF_TINY = ("settings", "tasks", "probe", "probe card")  # shipped checkpoints may have none
 
 
@@ -216,6 +214,8 @@ def main(folder: Path, seed: int, count: int) -> None:
     events: list[str] = []
     sys.addaudithook(lambda name, _: events.append(name) if name.startswith(FORBIDDEN) else None)
     sources, marker = make_sources(folder / "sources"), folder / "executed"
+    make_backbone(folder / "backbone")
+    read_dino_config(str(folder / "backbone"))
     for source in sources:
         load_model(str(source))  # whatever is imported late
     counts: Counter[str] = Counter()
@@ -224,8 +224,10 @@ def main(folder: Path, seed: int, count: int) -> None:
     for number in range(count):
         rng = Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]
-        tiny = sources[:3] if kind in OF_TINY or rng.random() < 0.8 else sources[3:]
-        path = copied(rng.choice(tiny), folder / "checkpoints")
+        chosen = sources[:3] if kind in WITH_PRIOR else sources[:TINY_MODELS]
+        if kind not in OF_TINY and rng.random() < 0.2:
+            chosen = sources[TINY_MODELS:]
+        path = copied(rng.choice(chosen), folder / "checkpoints")
         sha256 = json.loads(path.with_suffix(".json").read_text())["sha256"]
         events.clear()
         mutate(rng, kind, path, marker)

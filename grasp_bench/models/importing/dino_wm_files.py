@@ -14,7 +14,7 @@ from torch import Tensor
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.json_files import shown
 from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
-from grasp_bench.models.importing.filling import count_layers, filled
+from grasp_bench.models.importing.filling import count_layers, filled, said
 from grasp_bench.models.importing.torch_archive import named_tensors, read_torch_archive
 from grasp_bench.models.patch_encoder import DinoConfig
 
@@ -65,8 +65,10 @@ def read_dino_wm(path: Path, read_encoder: Callable[[], DinoConfig]) -> tuple[Di
     try:
         weights = _renamed(theirs)
         config = _config(weights, encoder, _heads(file.parent.parent / "hydra.yaml"))
-    except (LookupError, ValueError, ZeroDivisionError, TypeError) as error:
-        raise UserError(f"'{file}' has not DINO-WM's layout: {_said(error)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # of tensors of any shape
+        raise UserError(f"'{file}' has not DINO-WM's layout: {said(error)}") from error
     model = filled(lambda: DinoWM(config), weights, file, _is_elsewhere)
     _set_statistics(model)
     return model, sorted(str(name) for name in content if name not in _MODULES)
@@ -195,8 +197,3 @@ def _set_statistics(model: DinoWM) -> None:
             ("proprio_std", PROPRIO_STD),
         ):
             model.get_buffer(name).copy_(torch.tensor(values))
-
-
-def _said(error: Exception) -> str:
-    missing: Any = error.args[0] if error.args else ""
-    return f"{shown(missing)} is missing" if isinstance(error, KeyError) else str(error)

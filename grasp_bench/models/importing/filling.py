@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.core.errors import UserError, describe
+from grasp_bench.core.errors import UserError, describe, one_line
 from grasp_bench.core.json_files import shown
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -27,6 +27,13 @@ def count_layers(weights: Mapping[str, Tensor], prefix: str) -> int:
     if len(found) > _MOST_LAYERS:
         raise ValueError(f"{len(found)} blocks are too many")
     return len(found)
+
+
+def said(error: Exception) -> str:
+    """Says why a file has not the layout that was read."""
+    if isinstance(error, KeyError):
+        return f"{shown(error.args[0] if error.args else '')} is missing"
+    return one_line(str(error), 300) if isinstance(error, ValueError) else describe(error)
 
 
 def filled(

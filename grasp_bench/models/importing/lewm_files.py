@@ -14,7 +14,7 @@ from torch import Tensor
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.json_files import read_json, shown, typed
 from grasp_bench.models.importing.dino_wm_files import ACTION_MEAN, ACTION_STD
-from grasp_bench.models.importing.filling import count_layers, filled
+from grasp_bench.models.importing.filling import count_layers, filled, said
 from grasp_bench.models.importing.torch_archive import Record, named_tensors, read_torch_archive
 from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.vit import ViTConfig
@@ -109,9 +109,10 @@ def read_lewm(path: Path) -> tuple[LeWM, list[str]]:
             if not name.endswith(_COUNTER)
         }
         config = _config(weights, heads, vit_heads)
-    except (LookupError, ValueError, ZeroDivisionError, TypeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise UserError(f"'{file}' has not LeWM's layout: {reason}") from error
+    except UserError:
+        raise
+    except Exception as error:  # of tensors of any shape
+        raise UserError(f"'{file}' has not LeWM's layout: {said(error)}") from error
     model = filled(lambda: LeWM(config), weights, file, lambda name: name.startswith("action_"))
     with torch.no_grad():
         # The data are those of DINO-WM: noisy replays of the same demonstrations.
