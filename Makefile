@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TRIALS ?= 50
-# nproc itself would count OMP_NUM_THREADS.
-WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
+DEVICE ?= cpu
+# One worker on a GPU, where several would time each other. nproc itself counts OMP_NUM_THREADS.
+WORKERS ?= $(if $(filter cpu,$(DEVICE)),$(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1),1)
 # For a CPU-only torch: PIP_ARGS="--extra-index-url" and PyTorch's index of CPU wheels.
 PIP_ARGS ?=
 PRESET ?= paper
@@ -33,7 +34,7 @@ help:
 	@echo "make docs             the documentation site, in build/site"
 	@echo "make reproduce-smoke  a small table in a few minutes"
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
-	@echo "                      PRESET=all: every planner; MODEL=..., TASKS=human: of others"
+	@echo "                      PRESET=all: every planner; MODEL=..., TASKS=human: of others; DEVICE=cuda"
 	@echo "make short            the same at H = 10, 20, 30"
 	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch, pusht-pose: other models"
 	@echo "make regression       a deterministic sweep compared with the stored one"
@@ -73,7 +74,8 @@ test-swm:
 	.venv-swm/bin/pytest -q tests/bridges
 
 # The paper's table. Stopping it is safe: the same command goes on where it was.
-SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL) --tasks $(TASKS)
+SWEEP := $(BIN)/grasp-bench sweep --workers $(WORKERS) --model $(MODEL) --tasks $(TASKS) \
+	--device $(DEVICE)
 # Planners that use their whole budget, for the time that is announced.
 PLANNERS_paper := 5
 PLANNERS_all := 16

@@ -79,6 +79,7 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
         f"protocol version {one['protocol_version']}.",
         *([] if one["protocol"] == "open-loop" else [closed_loop]),
         *_objective_notes(one),
+        *_open_points(str(one["model"])),
         f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
         f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
     ]
@@ -94,6 +95,17 @@ def hardware_notes(trials: pd.DataFrame, titles: Mapping[str, str]) -> list[str]
     return [
         f"Cells of different hardware: {', '.join(mixed)}. Their seconds do not compare: "
         "`table --kind relative` divides them by those of a fixed workload on the same machine."
+    ]
+
+
+def _open_points(model: str) -> list[str]:
+    """Says, of results on DINO-WM, what of the paper's experiment on it is not known."""
+    if not model.startswith("dino-wm"):
+        return []
+    return [
+        "Open in the paper's experiment on DINO-WM: no public script of its authors evaluates "
+        "DINO-WM with GRASP (theirs evaluates LeWM); which checkpoint was used is not stated; and "
+        "a success may have been judged in the model, as --criterion in_model does."
     ]
 
 

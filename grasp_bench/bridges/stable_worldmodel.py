@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
@@ -163,12 +164,7 @@ class ForeignSolver:
             yield evaluated(problem, problem.project(together), runs * self.steps)
 
     def _made(self, cost: _Only, seed: int) -> Any:
-        try:
-            library: Any = importlib.import_module("stable_worldmodel.planning.solver")
-        except ImportError as error:
-            raise UserError(
-                "swm-solver needs stable-worldmodel: pip install 'grasp-bench[swm]'"
-            ) from error
+        library = _solvers()
         options: dict[str, Any] = {"n_steps": self.steps, "num_samples": self.samples, "seed": seed}
         name = self.solver
         if name == "AdamSolver":
@@ -179,6 +175,18 @@ class ForeignSolver:
         space = Box(-np.inf, np.inf, (1, cost.problem.model.action_dim), np.float32)
         made.configure(action_space=space, n_envs=1, config=config)
         return made
+
+
+def _solvers() -> Any:
+    """Imports the library's solvers, which its releases have in another place than its main branch.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    for module in ("stable_worldmodel.planning.solver", "stable_worldmodel.solver"):
+        with suppress(ImportError):
+            return importlib.import_module(module)
+    raise UserError("swm-solver needs stable-worldmodel: pip install 'grasp-bench[swm]'")
 
 
 class _Only(nn.Module):

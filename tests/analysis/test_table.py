@@ -507,3 +507,13 @@ def test_the_best_is_marked_in_each_track(results):
     }
     assert [c.label for c in table.columns] == ["cem", "grasp", "grasp-plus", "mine"]
     assert any("Two tracks: grasp-plus, mine" in note for note in table.reading)
+
+
+def test_what_is_open_about_the_papers_model_is_said_of_that_model_alone(results):
+    def notes(model):
+        return build_table(results({"grasp": range(10)}, model=model)).notes
+
+    others = {note.replace("lewm", "MODEL") for note in notes("lewm")}
+    for model in ("dino-wm", "dino-wm@bfloat16"):
+        (added,) = {note.replace(model, "MODEL") for note in notes(model)} - others
+        assert "--criterion in_model" in added

@@ -1,5 +1,6 @@
 """The bridge, both ways: its models and solvers in our tables, our planners in its loop."""
 
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,6 +118,7 @@ def test_its_model_and_its_solver_are_rows_of_a_table(cli, monkeypatch, in_this_
     assert trials["model_sha256"].str.len().eq(64).all()
 
 
+@pytest.mark.skipif(find_spec("stable_worldmodel") is not None, reason="it is installed")
 def test_without_the_library_one_sentence_says_what_to_install(refused):
     sentence = refused("run", "--planner", "cem", "--horizon", 20, "--model", "swm:a")
     assert "grasp-bench[swm]" in sentence

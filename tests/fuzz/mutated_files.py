@@ -210,7 +210,6 @@ OF_TINY = ("settings", "tasks", "probe", "probe card")  # shipped checkpoints ma
 
 def main(folder: Path, seed: int, count: int) -> None:
     """Mutates and loads, and prints what came of it."""
-    faulthandler.dump_traceback_later(600, exit=True)
     events: list[str] = []
     sys.addaudithook(lambda name, _: events.append(name) if name.startswith(FORBIDDEN) else None)
     sources, marker = make_sources(folder / "sources"), folder / "executed"
@@ -222,6 +221,7 @@ def main(folder: Path, seed: int, count: int) -> None:
     wrong: list[str] = []
     slowest, before = 0.0, peak()
     for number in range(count):
+        faulthandler.dump_traceback_later(300, exit=True)
         rng = Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]
         chosen = sources[:3] if kind in WITH_PRIOR else sources[:TINY_MODELS]
@@ -231,7 +231,7 @@ def main(folder: Path, seed: int, count: int) -> None:
         sha256 = json.loads(path.with_suffix(".json").read_text())["sha256"]
         events.clear()
         mutate(rng, kind, path, marker)
-        begun, highest = time.perf_counter(), peak()
+        begun, highest = time.process_time(), peak()
         try:
             use(kind, path, sha256)
             end = "loaded"
@@ -246,7 +246,7 @@ def main(folder: Path, seed: int, count: int) -> None:
             for model in list_models():
                 model.problem()
         counts[f"{kind}: {end}"] += 1
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         slowest = max(slowest, seconds)
         if seconds > MOST_SECONDS or (peak() - before > MOST_BYTES and peak() > highest):
             wrong.append(f"{number} {kind}: {seconds:.1f} s, {peak() - highest} bytes more")

@@ -9,7 +9,7 @@ import transformers
 
 from grasp_bench.models import load_model
 from grasp_bench.models.dinov2 import resized_places
-from grasp_bench.planners import make_planner
+from grasp_bench.planners import PLANNERS
 from grasp_bench.run.store import read_results
 
 FIXTURES = Path(__file__).with_name("fixtures")
@@ -52,33 +52,49 @@ def test_the_card_says_where_the_weights_are_from_and_the_list_knows_them(dino_w
     assert "tiny-dino-wm" in cli("models")[1]
 
 
-PLANNERS = {
-    "cem": "samples=6,elites=2", "gd": "", "latco": "yield_every=1", "grasp": "yield_every=2",
+# What keeps a planner's iterations small.
+SMALL = {
+    "cem": "samples=6,elites=2", "latco": "yield_every=1", "grasp": "yield_every=2",
     "gd-adam": "starts=2", "icem": "samples=6,elites=2", "mppi": "samples=6",
-    "grad-cem": "samples=4,elites=2", "latco-gn": "", "predictive-sampling": "samples=6",
-    "lbfgs": "starts=2", "sift": "samples=8,kept=4", "grasp-plus": "samples=8,elites=2",
-    "prism": "samples=6", "leap": "samples=4,refined=2", "prior-rerank": "samples=4",
-    "prior-mean": "samples=2", "demo": "", "random": "",
+    "grad-cem": "samples=4,elites=2", "predictive-sampling": "samples=6", "prism": "samples=6",
+    "leap": "samples=4,refined=2", "prior-rerank": "samples=4", "prior-mean": "samples=2",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["dino_wm", "lewm"])
-def test_all_planners_run_on_an_imported_model(name, cli, request):
-    path = request.getfixturevalue(name)
-    settings = [
-        f"{planner}.{one}" for planner, text in PLANNERS.items() for one in text.split(",") if one
-    ]
-    options = [part for setting in settings for part in ("--set", setting)]
-    code, _, _ = cli(
-        "sweep", "--planners", ",".join(PLANNERS), "--horizons", 25, "--trials", 1, "--model", path,
-        "--clock", "iterations", "--budget", 2, "--stop", "never", "--workers", 1, "--untuned",
-        *options, "--out", "out",
+def swept(cli, path, horizons, budget, settings):
+    """Runs every planner on a model; returns the trials by planner and horizon."""
+    changes = [f"{planner}.{one}" for planner, text in settings.items() for one in text.split(",")]
+    options = [part for change in changes for part in ("--set", change)]
+    code, _, err = cli(
+        "sweep", "--planners", ",".join(PLANNERS.names()), "--horizons", horizons, "--trials", 1,
+        "--model", path, "--clock", "iterations", "--budget", budget, "--stop", "never",
+        "--workers", 1, "--untuned", *options, "--out", "out",
     )  # fmt: skip
     trials = read_results("out")
-    assert code == 0, trials["error"].dropna().iloc[0]
-    assert set(trials["planner"]) == set(PLANNERS)
-    assert trials.set_index("planner")["final_plan_success"]["demo"]
-    assert make_planner("cem").name == "cem"
+    assert code == 0, (err, trials["error"].dropna().tolist())
+    return trials.set_index(["planner", "horizon"])
+
+
+@pytest.mark.parametrize("name", ["dino_wm", "lewm"])
+def test_all_planners_run_on_an_imported_model_at_both_horizons(
+    name, cli, request, in_this_process
+):
+    trials = swept(cli, request.getfixturevalue(name), "25,80", 1, SMALL)
+    assert len(trials) == 2 * len(PLANNERS.names())
+    assert (trials["candidates"] >= 1).all()
+    assert trials["final_plan_success"]["demo"].all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dino_wm", "lewm"])
+@pytest.mark.parametrize("variant", ["", "@bfloat16", "@checkpointing"])
+def test_all_planners_run_with_their_defaults_and_on_variants(
+    name, variant, cli, request, in_this_process
+):
+    path = f"{request.getfixturevalue(name)}{variant}"
+    trials = swept(cli, path, "25,40,80", 3, {})
+    assert len(trials) == 3 * len(PLANNERS.names())
+    assert trials["model"].str.endswith(variant).all()
 
 
 def test_weights_that_compute_something_else_now_are_refused(lewm, cli, refused, monkeypatch):

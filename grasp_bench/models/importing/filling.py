@@ -57,6 +57,9 @@ def filled(
         UserError: the model cannot be built, or a tensor is missing, left over, of another shape
             or not finite.
     """
+    for name, tensor in weights.items():
+        if tensor.numel() == 0:
+            raise UserError(f"'{file}': {shown(name)} has shape {shown(list(tensor.shape))}")
     try:
         with torch.device("meta"):
             state = build().state_dict()
