@@ -12,12 +12,12 @@ from grasp_bench.run.store import read_results
 WRECKERS = Path(__file__).with_name("wreckers.py")
 HOSTILE = Path(__file__).parents[1] / "trial" / "hostile.py"
 GRID = ("--horizons", 20, "--trials", 1, "--clock", "iterations", "--budget", 2, "--stop", "never")
-LIMITS = ("--workers", 2, "--trial-timeout", 30, "--trial-memory", 1200)
+LIMITS = ("--workers", 2, "--trial-timeout", 30, "--trial-memory", 2000)
 WRECKED = {
     "leaver": ("ended with code 3", "3 times"),
     "killed": ("died of SIGKILL", "3 times"),
     "sleeper": ("no end after 30 seconds", "--trial-timeout"),
-    "hoarder": ("more than 1200 MiB", "--trial-memory"),
+    "hoarder": ("more than 2000 MiB", "--trial-memory"),
     "forker": ("forks the process",),
     "nan_plan": ("finite",),
     "flat_plan": ("shape",),
@@ -28,7 +28,7 @@ BY_THE_MODEL = {
     "model_nan": ("finite",),
     "model_shape": ("shape",),
     "model_mutates": ("a rollout of the model gives",),
-    "model_hoards": ("more than 1200 MiB", "--trial-memory"),
+    "model_hoards": ("more than 2000 MiB", "--trial-memory"),
     "model_kills": ("died of SIGKILL", "3 times"),
     "model_forks": ("forks the process",),
 }
