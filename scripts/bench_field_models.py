@@ -5,9 +5,9 @@
 One row per model, horizon and kind of planner: CPU seconds of this process per iteration, on one
 thread, peak memory above the loaded model beside its estimate, and the arithmetic. Each is
 measured in a process of its own. GRASP is its lifted step; every 50th is followed by ten
-iterations of gradient descent. CEM is timed with 10 of its 300 samples, times 30, and its memory
-is that of its largest call. The hours on a GPU are an estimate: the arithmetic of one run of each
-planner on 500 tasks at each of the paper's horizons, at a rate that is assumed.
+iterations of gradient descent. CEM is measured with 10 of its 300 samples, times 30. The hours on
+a GPU are an estimate: the arithmetic of one run of each planner on 500 tasks at each of the
+paper's horizons, at a rate that is assumed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_planners import Iterations, descent, print_table
+from bench_planners import Work, descent, print_table
 from torch.utils.flop_counter import FlopCounterMode
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.system import describe_system
-from grasp_bench.core.types import Problem
+from grasp_bench.core.types import Planner, Problem
 from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
 from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.variants import apply_variants, split_variants
 from grasp_bench.planners import CEM, make_planner
-from grasp_bench.planners.rollout import in_context
 from grasp_bench.trial.memory import planning_bytes
 
 PLANNERS: dict[str, dict[str, Any]] = {"cem": {}, "gd": {}, "latco": {}, "grasp": {"sync": "none"}}
@@ -68,6 +68,20 @@ def forget_peak() -> int:
     return peak()
 
 
+def iterations(planner: Planner, problem: Problem) -> Work:
+    """Returns what plans up to the next candidate; the first of CEM and GD counts no iteration."""
+    candidates = enumerate(planner.plan(problem, NoiseStreams.from_seeds([0])), 1)
+    done = 0
+
+    def advance() -> float:
+        nonlocal done
+        number, candidate = next(candidates)
+        before, done = done, max(number, candidate.iteration)
+        return done - before
+
+    return advance
+
+
 def measure(name: str, planner: str, horizon: int) -> dict[str, float]:
     """Times iterations of a planner and reads the most memory they took."""
     model = full_size(name)
@@ -76,7 +90,7 @@ def measure(name: str, planner: str, horizon: int) -> dict[str, float]:
     if planner == "cem":
         options |= {"samples": TIMED_SAMPLES, "elites": 2}
     made = make_planner(planner, options)
-    work = descent(made, problem) if planner == "grasp" else Iterations(made, problem).advance
+    work = descent(made, problem) if planner == "grasp" else iterations(made, problem)
     warm_up = random_problem(model, model.frameskip)
     with torch.enable_grad():
         actions = torch.zeros(1, 10, requires_grad=True)
@@ -85,14 +99,8 @@ def measure(name: str, planner: str, horizon: int) -> dict[str, float]:
     while done == 0 or time.process_time() - begun < 2.0:
         done += work()
     seconds = (time.process_time() - begun) / done
-    if planner != "cem":
-        return {"seconds": seconds, "bytes": peak() - before}
-    samples, frames = CEM().samples, min(model.context, problem.steps)
-    before = forget_peak()
-    states = torch.randn(samples, frames, *model.latent_shape)
-    with torch.no_grad():
-        in_context(model, states, torch.zeros(samples, frames, 10))
-    return {"seconds": seconds * samples / TIMED_SAMPLES, "bytes": peak() - before}
+    times = CEM().samples / TIMED_SAMPLES if planner == "cem" else 1
+    return {"seconds": times * seconds, "bytes": times * (peak() - before)}
 
 
 def gigaflops(name: str, planner: str, horizon: int) -> float:

@@ -100,7 +100,7 @@ def import_recording(
 ) -> None:
     """Cut tasks out of somebody else's recording of Push-T."""
     from grasp_bench.tasks.importing import read_recording
-    from grasp_bench.tasks.known_sets import KNOWN
+    from grasp_bench.tasks.known_sets import IMPORTED_FOLDER, KNOWN
     from grasp_bench.tasks.task_import import check_name, import_tasks
     from grasp_bench.tasks.window_options import WindowOptions
     from grasp_bench.tasks.windows import split_episodes
@@ -108,7 +108,7 @@ def import_recording(
     check_name(name)
     options = WindowOptions(tuple(parse_horizons(horizons)), windows, split, seed)
     recording = read_recording(path)
-    out = out or Path("data") / "tasks" / f"{name}.parquet"
+    out = out or IMPORTED_FOLDER / f"{name}.parquet"
     out.parent.mkdir(parents=True, exist_ok=True)
     total = len(split_episodes(len(recording), split)) * len(options.horizons)
     with progress_bars() as progress:

@@ -12,7 +12,7 @@ from pathlib import Path
 from grasp_bench.core.errors import UserError
 from grasp_bench.tasks.window_options import EpisodeSplit, WindowOptions
 
-_FOLDER = Path("data") / "tasks"
+IMPORTED_FOLDER = Path("data") / "tasks"
 # The working directory comes before the repository, if this package runs from one.
 _ROOTS = (Path(), Path(__file__).parents[2])
 
@@ -40,7 +40,7 @@ class KnownSet:
     @property
     def file(self) -> Path:
         """The parquet file, relative to the working directory."""
-        return _FOLDER / f"{self.name}.parquet"
+        return IMPORTED_FOLDER / f"{self.name}.parquet"
 
     @property
     def commands(self) -> list[str]:

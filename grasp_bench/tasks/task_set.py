@@ -22,7 +22,7 @@ from grasp_bench.core.registry import did_you_mean
 from grasp_bench.core.seeds import TaskSplit, episode_generator
 from grasp_bench.core.types import FloatArray, Task
 from grasp_bench.envs import Environment, get_environment
-from grasp_bench.tasks.known_sets import KNOWN
+from grasp_bench.tasks.known_sets import IMPORTED_FOLDER, KNOWN
 from grasp_bench.tasks.task_file import (
     ENVIRONMENT_KEY,
     read_task_file,
@@ -150,11 +150,12 @@ def read_task_set(name: str) -> tuple[pa.Table, str, str]:
         return _read_shipped(name)
     if name in KNOWN:
         return _read_known(name)
-    path = Path(name)
-    if not path.is_file():
-        hint = did_you_mean(name, [*SHIPPED, *KNOWN])
-        raise UserError(f"no task set '{name}', neither a name nor a file: {hint}")
-    return read_task_file(path)
+    for path in (Path(name), IMPORTED_FOLDER / f"{name}.parquet"):
+        if path.is_file():
+            return read_task_file(path)
+    imported = [path.stem for path in IMPORTED_FOLDER.glob("*.parquet")]
+    hint = did_you_mean(name, {*SHIPPED, *KNOWN, *imported})
+    raise UserError(f"no task set '{name}', neither a name nor a file: {hint}")
 
 
 def _read_known(name: str) -> tuple[pa.Table, str, str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
 from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.envs.pusht.criteria import wrapped_angle_error
-from grasp_bench.tasks.known_sets import KNOWN, known_name
+from grasp_bench.tasks.known_sets import IMPORTED_FOLDER, KNOWN, known_name
 from grasp_bench.tasks.task_set import SHIPPED, TaskSet, load_tasks, read_task_set
 from grasp_bench.tasks.task_source import TaskSource, read_source
 
@@ -73,7 +72,7 @@ def listed_names() -> Iterator[tuple[str, bool]]:
     found = {name: known.find() for name, known in KNOWN.items()}
     yield from ((name, path is not None) for name, path in found.items())
     used = {path.resolve() for path in found.values() if path is not None}
-    for path in sorted(Path("data/tasks").glob("*.parquet")):
+    for path in sorted(IMPORTED_FOLDER.glob("*.parquet")):
         if path.resolve() not in used:
             yield str(path), True
 

@@ -70,8 +70,8 @@ def swept(cli, path, horizons, budget, settings):
         "--model", path, "--clock", "iterations", "--budget", budget, "--stop", "never",
         "--workers", 1, "--untuned", *options, "--out", "out",
     )  # fmt: skip
+    assert code == 0, err or read_results("out")["error"].dropna().tolist()
     trials = read_results("out")
-    assert code == 0, (err, trials["error"].dropna().tolist())
     return trials.set_index(["planner", "horizon"])
 
 
