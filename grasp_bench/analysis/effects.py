@@ -50,7 +50,9 @@ def effects_sheet(runs: Sequence[pd.DataFrame], outcome: Outcome) -> Sheet:
                 "planner": column.label, "horizon": row.horizon, "rate": cell.rate,
             }  # fmt: skip
             for name, other in zip(names, others, strict=True):
-                against = paired(_trials(other, column.label, row.horizon), base)
+                against = paired(
+                    _trials(other, _same(column.label, first, other), row.horizon), base
+                )
                 entries.append(_entry(against))
                 record |= _numbers(name, against)
                 if against is not None:
@@ -80,6 +82,17 @@ def _difference(first: pd.DataFrame, other: pd.DataFrame) -> str:
 
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _same(label: str, first: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Returns a planner's label in another run.
+
+    A model without tuned hyperparameters has labels of its own: a planner with one
+    configuration in each run is the same one.
+    """
+    planner = first["planner"][first["planner_label"] == label].iloc[0]
+    names = [run["planner_label"][run["planner"] == planner].unique() for run in (first, other)]
+    return str(names[1][0]) if [len(own) for own in names] == [1, 1] else label
 
 
 def _trials(run: pd.DataFrame, label: str, horizon: int) -> pd.DataFrame:

@@ -50,11 +50,12 @@ def test_planners_are_paired_with_themselves(run):
     assert f"{limits}: more in 1 cells, fewer in 1." in sheet.notes
 
 
-def test_another_model_is_named_once(run):
-    first = run({"cem": range(4)})
+def test_another_model_is_named_once_and_its_planners_are_found(run):
+    first = run({"cem": range(4)}, planner_label="cem[untuned]")
     other = run({"cem": range(8)}, model="mine", model_source="mine", model_sha256="b" * 64)
     sheet = effects_sheet([read_results(path) for path in (first, other)], "first")
     assert sheet.headings[-1] == "model=mine"
+    assert sheet.records[0]["model=mine: difference"] == pytest.approx(0.2)
 
 
 def test_runs_that_do_not_compare_are_refused(run):
