@@ -208,4 +208,6 @@ def _other_task(task: Task, pool: Sequence[Task], planner: Planner, master_seed:
     # A stream apart from the planner's, so that neither shifts the other's numbers.
     seed = trial_seed(master_seed, task.id, f"{planner.name}/reference")
     others = [other for other in pool if other.id != task.id]
+    if not others:
+        raise UserError(f"'{planner.name}' needs another task than {task.id} at its horizon")
     return others[int(np.random.default_rng(seed).integers(len(others)))]

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 FIXTURES = Path(__file__).with_name("fixtures")
 
 
-def write_recording(folder, episodes=3, steps=100):
+def write_recording(folder, episodes=8, steps=100):
     """Writes episodes of the demonstrator as DINO-WM stores its data."""
     seen = [PUSHT.demonstrate(np.random.default_rng(n), steps) for n in range(episodes)]
     states = torch.from_numpy(np.stack([states[:-1] for states, _ in seen])).float()
