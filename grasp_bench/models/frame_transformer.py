@@ -51,7 +51,7 @@ class Blocks(nn.ModuleList):
         block = cast(Block, self[0])
         kept, passing = block.bytes_per_token()
         row = FLOAT32_BYTES * block.width
-        passing += 3 * row  # the frames as they are stacked, joined with actions, given places
+        passing += 4 * row  # the frames as remembered, stacked, joined with actions, given places
         if self.checkpointing:
             return ActivationBytes(tokens * len(self) * row, tokens * (passing + kept))
         return ActivationBytes(tokens * len(self) * kept, tokens * passing)

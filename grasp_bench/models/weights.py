@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -94,6 +95,13 @@ def load_weights(path: Path, card: dict[str, Any], kind: Architecture[Any, Modul
     return module
 
 
+def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of what a module would hold, whatever its sizes, without its memory."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch remarks on layers of no width
+        return {name: tuple(value.shape) for name, value in build().state_dict().items()}
+
+
 def load_attached(
     path: Path, model_sha256: str, kind: Architecture[Any, Module]
 ) -> tuple[Module, str] | None:
@@ -139,9 +147,7 @@ def _described(file: BinaryIO, card: dict[str, Any], kind: Architecture[Config, 
     shapes = _read_shapes(file)
     config = typed(kind.config, card["architecture"], "architecture")
     _check_sizes(asdict(cast(Any, config)), shapes)
-    with torch.device("meta"):
-        state = kind.build(config).state_dict()
-    expected = {name: tuple(value.shape) for name, value in state.items()}
+    expected = shapes_of(lambda: kind.build(config))
     for name in {**expected, **shapes}:
         if shapes.get(name) != expected.get(name):
             raise ValueError(

@@ -206,7 +206,9 @@ def mutate_state(rng: Random, state: dict) -> dict:
             case "value":
                 state[name] = rng.choice([None, 3, "x", [value], {}])
             case "number":
-                state[name] = torch.full_like(value, rng.choice([float("nan"), float("inf"), 1e38]))
+                state[name] = torch.full_like(
+                    value.float(), rng.choice([float("nan"), float("inf"), 1e38])
+                )
             case "cut":
                 state[name] = value[..., :1].clone()
     return state

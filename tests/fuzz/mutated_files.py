@@ -16,6 +16,7 @@ import resource
 import shutil
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -231,9 +232,10 @@ def main(folder: Path, seed: int, count: int) -> None:
         sha256 = json.loads(path.with_suffix(".json").read_text())["sha256"]
         events.clear()
         mutate(rng, kind, path, marker)
-        begun, highest = time.process_time(), peak()
+        begun, highest, heard = time.process_time(), peak(), []
         try:
-            use(kind, path, sha256)
+            with warnings.catch_warnings(record=True, action="always") as heard:
+                use(kind, path, sha256)
             end = "loaded"
         except UserError as error:
             end = "refused"
@@ -250,6 +252,8 @@ def main(folder: Path, seed: int, count: int) -> None:
         slowest = max(slowest, seconds)
         if seconds > MOST_SECONDS or (peak() - before > MOST_BYTES and peak() > highest):
             wrong.append(f"{number} {kind}: {seconds:.1f} s, {peak() - highest} bytes more")
+        if heard:
+            wrong.append(f"{number} {kind}: warned: {heard[0].message}")
         if events or marker.exists():
             wrong.append(f"{number} {kind}: executed something: {events}")
             marker.unlink(missing_ok=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from grasp_bench.core.errors import UserError, describe, one_line
 from grasp_bench.core.json_files import shown
+from grasp_bench.models.weights import shapes_of
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -61,18 +61,17 @@ def filled(
         if tensor.numel() == 0:
             raise UserError(f"'{file}': {shown(name)} has shape {shown(list(tensor.shape))}")
     try:
-        with torch.device("meta"):
-            state = build().state_dict()
+        shapes = shapes_of(build)
     except UserError:
         raise
     except Exception as error:  # of any sizes
         raise UserError(f"'{file}' holds no model that can be built: {describe(error)}") from error
-    own = {name: value.shape for name, value in state.items() if not is_elsewhere(name)}
+    own = {name: shape for name, shape in shapes.items() if not is_elsewhere(name)}
     for name in sorted(own.keys() ^ weights.keys()):
         what = "is missing" if name in own else "has no place in the model"
         raise UserError(f"'{file}': {shown(name)} {what}")
     for name, tensor in weights.items():
-        if tensor.shape != own[name]:
+        if tuple(tensor.shape) != own[name]:
             raise UserError(
                 f"'{file}': {shown(name)} has shape {shown(list(tensor.shape))}, "
                 f"not {list(own[name])}"
