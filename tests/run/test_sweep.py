@@ -1,5 +1,6 @@
 """Sweeps: the same plans whatever runs them, and nothing lost or doubled when killed."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -9,7 +10,6 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 
 from grasp_bench.core.errors import UserError
@@ -274,7 +274,7 @@ def test_killed_workers_lose_and_double_nothing(run, assign, tmp_path):
 
     def kill(rows):
         if len(killed) < 4:
-            workers = [p for p in psutil.Process().children() if "spawn_main" in str(p.cmdline())]
+            workers = multiprocessing.active_children()
             workers[len(killed) % len(workers)].kill()
             killed.append(rows)
 
