@@ -47,14 +47,14 @@ class Blocks(nn.ModuleList):
                 module.to(torch.bfloat16)
 
     def activation_bytes(self, tokens: int) -> ActivationBytes:
-        """Returns what `tokens` tokens take on their way through the blocks."""
+        """Returns what `tokens` tokens take on their way through the blocks and a last norm."""
         block = cast(Block, self[0])
         kept, passing = block.bytes_per_token()
         row = FLOAT32_BYTES * block.width
         passing += 4 * row  # the frames as remembered, stacked, joined with actions, given places
         if self.checkpointing:
-            return ActivationBytes(tokens * len(self) * row, tokens * (passing + kept))
-        return ActivationBytes(tokens * len(self) * kept, tokens * passing)
+            return ActivationBytes(tokens * (len(self) + 1) * row, tokens * (passing + kept))
+        return ActivationBytes(tokens * (len(self) * kept + row), tokens * passing)
 
 
 class FrameTransformer(nn.Module):

@@ -62,7 +62,7 @@ print(json.dumps([peak() - before, planning_bytes(made, model, steps, 1)]))
 CASES = [
     ("dino-wm", "gd", 10, {"starts": 4}, []),
     ("dino-wm", "cem", 4, {"samples": 100}, []),
-    ("dino-wm", "latco", 16, {"yield_every": 1}, []),
+    ("dino-wm", "latco", 60, {"yield_every": 1}, []),
     ("dino-wm", "grasp", 16, {"sync_every": 1, "starts": 2, "gd_steps": 1}, []),
     ("dino-wm", "gd", 16, {"starts": 6}, ["checkpointing"]),
     ("lewm", "gd", 16, {"starts": 40}, []),
@@ -95,10 +95,10 @@ def test_gradients_take_memory_by_the_horizon_and_samples_do_not(model):
 
     assert taken("gd", 16) > 2 * taken("gd", 5)
     assert taken("cem", 16) == taken("cem", 5)
-    assert taken("cem", 5, samples=600) == 2 * taken("cem", 5)
+    assert taken("cem", 5, samples=600) == pytest.approx(2 * taken("cem", 5))
     assert taken("grasp", 16) == taken("gd", 16)  # its sync
     assert taken("grasp", 16, sync="none") < taken("gd", 16)
-    assert planning_bytes(make_planner("gd"), model, 16, 3) == 3 * taken("gd", 16)
+    assert planning_bytes(make_planner("gd"), model, 16, 3) == pytest.approx(3 * taken("gd", 16))
     assert taken("latco-gn", 16) > 16 * 8 * (16 * 34) ** 2
 
 
