@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import NoneType
@@ -61,6 +62,12 @@ def step_through(content: bytes, meaning: Meaning) -> object:
     Raises:
         ValueError, TypeError, IndexError, KeyError: it is damaged, or does something else.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a text of the oldest form may hold odd escapes
+        return _stepped_through(content, meaning)
+
+
+def _stepped_through(content: bytes, meaning: Meaning) -> object:
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     for number, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(content))):

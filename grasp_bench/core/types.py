@@ -76,10 +76,12 @@ class ActivationBytes:
     Attributes:
         kept: until its gradient is taken, if there will be one.
         passing: while it is computed.
+        backward: while its gradient is taken.
     """
 
     kept: int
     passing: int
+    backward: int
 
 
 @runtime_checkable

@@ -53,8 +53,11 @@ class Blocks(nn.ModuleList):
         row = FLOAT32_BYTES * block.width
         passing += 4 * row  # the frames as remembered, stacked, joined with actions, given places
         if self.checkpointing:
-            return ActivationBytes(tokens * (len(self) + 1) * row, tokens * (passing + kept))
-        return ActivationBytes(tokens * (len(self) * kept + row), tokens * passing)
+            held, redone = (len(self) + 1) * row, kept
+        else:
+            held, redone = len(self) * kept + row, 0
+        # A gradient stands beside every activation.
+        return ActivationBytes(tokens * held, tokens * passing, 2 * tokens * (passing + redone))
 
 
 class FrameTransformer(nn.Module):
@@ -136,6 +139,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, head_width: int, dropout: float) -> None:
         super().__init__()
+        if min(heads, head_width) < 1:
+            raise ValueError(f"{heads} heads of width {head_width} attend to nothing")
         self.heads, self.dropout = heads, dropout
         self.norm = nn.LayerNorm(width)
         self.read = Linear(width, 3 * heads * head_width, bias=False)

@@ -29,7 +29,6 @@ from grasp_bench.trial.protocol import TrialProtocol
 
 _CANDIDATES, _SECONDS = 12, 3.0  # long enough that every kind of call has been made
 _HELD = 1.2  # times what is in use: allocators keep a fifth more, as measured
-_BACKWARD = 2  # times what passes forward: a gradient stands beside every activation
 _BLOCK_COPIES = 6  # Jacobians, blocks of the system and its factors
 _OURS = "grasp_bench.planners."
 _LIMIT, _USED = (
@@ -170,7 +169,7 @@ class _StandIn:
             self.most = max(self.most, self._held + rows * cost.passing)
             return following
         self._held += rows * cost.kept
-        self.most = max(self.most, self._held + _BACKWARD * rows * cost.passing)
+        self.most = max(self.most, self._held + rows * cost.backward)
         kept: Tensor = _Kept.apply(following, _Claim(self, rows * cost.kept))  # type: ignore[no-untyped-call]
         return kept
 

@@ -154,6 +154,36 @@ def test_what_a_pickle_names_is_never_called(tmp_path, payload):
     assert not marker.exists()
 
 
+DOUBLED = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60  # 2^60 empty tuples, spelt out
+A_STORAGE = (
+    b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+    b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuM\x08\x01tQK\x00"
+)
+A_TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n" + A_STORAGE + b"(M\x08\x01t(K\x01t\x89}tR"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (DOUBLED + b"}h\x00K\x01s.", "a key is a tuple"),
+        (DOUBLED + b"h\x00\x93.", "where a str belongs"),
+        (DOUBLED + b"ccollections\nOrderedDict\n]h\x00h\x00\x86a\x85R.", "a key is a tuple"),
+        (b"\x80\x02](" + A_TENSOR * 21_000 + b"e.", "more than the file can hold"),
+        (b"\x80\x02" + b"]" * 1_100_000 + b".", "more than 1048576 operations"),
+        (b"\x80\x02" + b"]" * 2**23 + b".", "8388608 are expected"),
+        (b"S'\\d'\n.", "holds str"),
+    ],
+)
+def test_a_pickle_that_multiplies_what_it_holds_is_refused(tmp_path, content, word):
+    def swapped(name, data):
+        return [(name, content if name.endswith("data.pkl") else data)]
+
+    path = repacked(tmp_path, swapped)
+    with pytest.raises(UserError, match=word):
+        read_dino_wm(path, lambda: ENCODER)
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -190,6 +220,7 @@ def test_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "word"),
     [("concat_dim: 0\npredictor: {heads: 2}", "concat_dim"), ("[1", "heads"), ("a: 1", "heads"),
+     ("a: &a [1]\npredictor: {heads: *a}", "heads"), ("predictor: {heads: -2}", "built"),
      ("predictor: {heads: x}", "heads"), ("!!python/object/apply:os.system [ls]", "heads")],
 )  # fmt: skip
 def test_settings_of_another_kind_are_refused(tmp_path, settings, word):

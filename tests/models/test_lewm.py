@@ -122,6 +122,60 @@ def test_numbers_that_are_not_finite_are_refused(folder):
         read_lewm(rewritten(folder, broken))
 
 
+@pytest.mark.parametrize("shape", [(10**9, 0), (0, 10**9), (10**6,)])
+def test_a_shape_that_holds_nothing_allocates_nothing(folder, shape):
+    def absurd(state):
+        return state | {"predictor.transformer.layers.0.mlp.net.1.weight": torch.zeros(shape)}
+
+    with pytest.raises(UserError, match="shape"):
+        read_lewm(rewritten(folder, absurd))
+
+
+def test_two_tensors_of_one_name_are_refused(folder):
+    with pytest.raises(UserError, match="one name"):
+        read_lewm(
+            rewritten(
+                folder,
+                lambda s: s | {"model.predictor.pos_embedding": s["predictor.pos_embedding"]},
+            )
+        )
+
+
+class Module(torch.nn.Module):
+    """Stands for the original's classes, which the older object files name."""
+
+
+def nested(state):
+    """Makes modules that hold the tensors of a state dict."""
+    top = Module()
+    for name, value in state.items():
+        *path, last = name.split(".")
+        inner = top
+        for part in path:
+            if part not in inner._modules:
+                inner.add_module(part, Module())
+            inner = inner._modules[part]
+        inner.register_buffer(last, value)
+    return top
+
+
+def test_an_object_file_is_read_without_its_classes(problem, folder):
+    state = read_torch_archive(folder / "weights.pt")
+    torch.save(nested(state), folder / "a_object.ckpt")
+    again, _ = read_lewm(folder / "a_object.ckpt")
+    for name, value in problem.model.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "config", [{"predictor": {"heads": 1e999}}, {"predictor": 3}, {"encoder": {"size": []}}]
+)
+def test_a_configuration_of_any_content_is_refused(folder, config):
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config\.json"):
+        read_lewm(folder)
+
+
 def test_a_configuration_of_another_kind_is_refused(folder):
     (folder / "config.json").write_text(json.dumps({"encoder": {"size": "giant"}}))
     with pytest.raises(UserError, match="giant"):
