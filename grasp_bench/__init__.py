@@ -102,7 +102,7 @@ def evaluate(
     from grasp_bench.core.registry import did_you_mean
     from grasp_bench.core.system import torch_threads
     from grasp_bench.models import load_model
-    from grasp_bench.run.launch import check_horizon, run_settings
+    from grasp_bench.run.preparation import check_horizon, run_settings
     from grasp_bench.run.store import rows_table, to_frame
     from grasp_bench.run.worker import Assignment, WorkUnit, run_tasks
     from grasp_bench.tasks import TaskSet, load_tasks

@@ -35,7 +35,7 @@ from grasp_bench.models import load_model
 from grasp_bench.planners import planner_spec
 from grasp_bench.run.executors import Failure, ResourceLimits
 from grasp_bench.run.executors.ray_cluster import RayCluster
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.store import PARTS_FOLDER, read_results
 from grasp_bench.run.sweep import Sweep, run_sweep

@@ -13,9 +13,9 @@ from grasp_bench.cli.app import main
 from grasp_bench.core.system import torch_threads
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
 from grasp_bench.planners import planner_spec
-from grasp_bench.run import launch, worker
+from grasp_bench.run import preparation, worker
 from grasp_bench.run.executors import EXECUTORS
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.run.schema import NAMES
 from grasp_bench.run.store import read_results, write_rows
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
@@ -186,7 +186,7 @@ class InThisProcess:
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Has commands run their trials, and try models, in this process."""
-    monkeypatch.setattr(launch, "try_apart", launch._try_model)
+    monkeypatch.setattr(preparation, "try_apart", preparation._try_model)
     monkeypatch.setitem(EXECUTORS._own, "local", InThisProcess)
     monkeypatch.setattr(worker, "time_reference_workload", lambda device: 0.01)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ from grasp_bench.analysis.aggregate import DISPLAY_NAMES, ResultTable, build_tab
 from grasp_bench.analysis.footnotes import protocol_notes
 from grasp_bench.analysis.paired_tests import paired, paired_costs
 from grasp_bench.analysis.results_table import cell_entry, cell_numbers
-from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
+from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, difference_text
 from grasp_bench.analysis.stats import SIGNIFICANCE
 from grasp_bench.core.errors import UserError
 from grasp_bench.run.failures import judged, not_run, not_run_notes
@@ -106,9 +105,11 @@ def _horizons(
         below = [entry.below] if entry.below else []
         if against is not None:
             change, *bounds = (100 * value for value in (against.change, *against.difference))
-            below.append(_difference(change, bounds, against.p_value, "+.1f"))
+            below.append(difference_text(change, bounds, against.p_value, "+.1f"))
         if cost is not None:
-            below.append("cost " + _difference(cost.change, cost.interval, cost.p_value, "+.2g"))
+            below.append(
+                "cost " + difference_text(cost.change, cost.interval, cost.p_value, "+.2g")
+            )
         entries.append(Entry(entry.text, ", ".join(below), entry.bold))
         head = f"h{row.horizon}"
         numbers |= {f"{head}_{key}": value for key, value in cell_numbers(cell).items()}
@@ -121,12 +122,6 @@ def _horizons(
             numbers[f"{head}_cost_difference"] = cost and cost.change
             numbers[f"{head}_cost_p_value"] = cost and cost.p_value
     return entries, numbers
-
-
-def _difference(change: float, interval: Iterable[float], p_value: float, form: str) -> str:
-    low, high = interval
-    star = "*" if p_value < SIGNIFICANCE else ""
-    return f"{change:{form}} [{low:{form}}, {high:{form}}] p {p_value_text(p_value)}{star}"
 
 
 def _common(configs: list[dict[str, object]]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from grasp_bench.analysis import Outcome
 from grasp_bench.analysis.aggregate import build_table
 from grasp_bench.analysis.footnotes import protocol_notes
 from grasp_bench.analysis.paired_tests import Pairing, paired
-from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, p_value_text
+from grasp_bench.analysis.sheet import NOTHING, Entry, Sheet, difference_text
 from grasp_bench.analysis.stats import SIGNIFICANCE
 from grasp_bench.core.errors import UserError
 from grasp_bench.run.failures import judged
@@ -102,10 +102,8 @@ def _trials(run: pd.DataFrame, label: str, horizon: int) -> pd.DataFrame:
 def _entry(against: Pairing | None) -> Entry:
     if against is None:
         return Entry(NOTHING)
-    low, high = (100 * bound for bound in against.difference)
-    star = "*" if against.p_value < SIGNIFICANCE else ""
-    below = f"[{low:+.1f}, {high:+.1f}] p {p_value_text(against.p_value)}{star}"
-    return Entry(f"{100 * against.change:+.1f}", below)
+    change, *interval = (100 * value for value in (against.change, *against.difference))
+    return Entry(difference_text(change, interval, against.p_value, "+.1f"))
 
 
 def _numbers(name: str, against: Pairing | None) -> dict[str, object]:

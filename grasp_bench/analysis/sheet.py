@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+
+from grasp_bench.analysis.stats import SIGNIFICANCE
 
 NOTHING = "\u2013"  # an en dash, as in the paper's table
 
@@ -27,6 +30,13 @@ class Entry:
 def p_value_text(value: float) -> str:
     """Writes a p-value to stand behind a "p": "= 0.031", or "< 0.0001" below that."""
     return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
+
+
+def difference_text(change: float, interval: Iterable[float], p_value: float, form: str) -> str:
+    """Writes a paired difference with its interval and p-value, starred if it is significant."""
+    low, high = interval
+    star = "*" if p_value < SIGNIFICANCE else ""
+    return f"{change:{form}} [{low:{form}}, {high:{form}}] p {p_value_text(p_value)}{star}"
 
 
 @dataclass(frozen=True)

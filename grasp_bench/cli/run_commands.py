@@ -57,7 +57,8 @@ def sweep(
 def _launch(config: RunConfig, line_per_trial: bool) -> NoReturn:
     from grasp_bench.analysis.aggregate import build_table
     from grasp_bench.analysis.results_table import results_sheet
-    from grasp_bench.run.launch import launch, prepare
+    from grasp_bench.run.launch import launch
+    from grasp_bench.run.preparation import prepare
     from grasp_bench.run.store import TRIALS_FILE
     from grasp_bench.tuning.resolve import resolve_planners
 

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from grasp_bench.core.compiler import compiled
 
 _SOURCE = Path(__file__).with_name("residual.c")
-_GROUP = 96  # rows that go through the network together, as in residual.c
+_ROWS_TRIED = 100
 _TOLERANCES = (1e-4, 1e-4)  # relative and absolute, against torch's, before a kernel is used
 
 
@@ -61,7 +61,7 @@ class CompiledLayers:
             *(weights.data_ptr() for weights in self._weights),
         )  # fmt: skip
         self._network, self._at = network, ctypes.addressof(network)
-        self._library, self._width = library, width
+        self._library = library
         self._tape_size = library.tape_size(self._at)
 
     @classmethod
@@ -74,7 +74,7 @@ class CompiledLayers:
         if library is None or len(weight) % library.columns() or len(weight) < weight.shape[1]:
             return None
         latent = len(predictor.leave[2].weight)
-        inputs = torch.linspace(-2, 2, _GROUP * weight.shape[1]).reshape(_GROUP, -1)
+        inputs = torch.linspace(-2, 2, _ROWS_TRIED * weight.shape[1]).reshape(_ROWS_TRIED, -1)
         state, action = inputs.tensor_split([latent], dim=-1)
         with torch.no_grad():
             layers = cls(library, predictor)
@@ -104,7 +104,7 @@ class CompiledLayers:
         )  # fmt: skip
 
     def _scratch(self, like: Tensor) -> Tensor:
-        return like.new_empty(3 * min(len(like), _GROUP) * self._width)
+        return like.new_empty(self._library.scratch_size(self._at, len(like)))
 
 
 def compiled_step(state: Tensor, action: Tensor, layers: CompiledLayers) -> Tensor:
@@ -147,6 +147,7 @@ def _library() -> ctypes.CDLL | None:
     if library is not None:
         pointer, count = ctypes.c_void_p, ctypes.c_int64
         library.tape_size.argtypes, library.tape_size.restype = [pointer], count
+        library.scratch_size.argtypes, library.scratch_size.restype = [pointer, count], count
         library.forward.argtypes = [pointer, count, *[pointer] * 5]
         library.backward.argtypes = [pointer, count, *[pointer] * 5]
     return library

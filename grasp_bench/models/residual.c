@@ -180,7 +180,12 @@ static void norm_back(const float *g, const float *x, const float *kept, const f
 /* Floats a row keeps for `backward`: the input of each norm, its two numbers, each middle. */
 int64_t tape_size(const Network *net) { return (net->blocks + 1) * (2 * net->width + 2); }
 
-/* next [rows, latent] = F; tape [rows, tape_size] or NULL; scratch [3 * min(rows, GROUP), width]. */
+/* Floats of working memory that `forward` and `backward` need for so many rows. */
+int64_t scratch_size(const Network *net, int64_t rows) {
+    return 3 * (rows < GROUP ? rows : GROUP) * net->width;
+}
+
+/* next [rows, latent] = F; tape [rows, tape_size] or NULL; scratch [scratch_size]. */
 void forward(const Network *net, int64_t rows, const float *state, const float *action,
              float *next, float *tape, float *scratch) {
     const int64_t D = net->latent, A = net->action, W = net->width, out = padded(D);

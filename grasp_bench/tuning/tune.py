@@ -19,13 +19,8 @@ from grasp_bench.core.system import describe_system
 from grasp_bench.planners import PlannerSpec, planner_spec
 from grasp_bench.run.config import RunConfig
 from grasp_bench.run.folder_checks import check_prior
-from grasp_bench.run.launch import (
-    Prepared,
-    prepare,
-    report_errors,
-    run_shown,
-    teller,
-)
+from grasp_bench.run.launch import report_errors, run_shown, teller
+from grasp_bench.run.preparation import Prepared, prepare
 from grasp_bench.run.run_folder import RunFolder, open_run_folder
 from grasp_bench.run.sweep import Sweep
 from grasp_bench.tuning.settings_file import (

@@ -8,7 +8,7 @@ import pytest
 from grasp_bench.analysis.gate import compare
 from grasp_bench.models import load_model
 from grasp_bench.planners import planner_spec
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.run.store import read_results, write_rows
 from grasp_bench.run.worker import Assignment, WorkUnit, run_unit
 from grasp_bench.tasks import load_tasks

@@ -3,7 +3,7 @@
 import pytest
 
 from grasp_bench.models import load_model
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.tasks import load_tasks
 
 

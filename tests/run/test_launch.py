@@ -5,7 +5,7 @@ import pytest
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.system import usable_cores
 from grasp_bench.run.config import RunConfig
-from grasp_bench.run.launch import prepare
+from grasp_bench.run.preparation import prepare
 
 
 @pytest.fixture

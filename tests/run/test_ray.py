@@ -16,7 +16,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.models import load_model
 from grasp_bench.run.executors import EXECUTORS, ResourceLimits, ray_cluster
 from grasp_bench.run.executors.ray_cluster import RayCluster
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.run.run_folder import open_run_folder
 from grasp_bench.run.store import read_results
 from grasp_bench.run.sweep import run_sweep

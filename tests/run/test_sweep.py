@@ -18,7 +18,7 @@ from grasp_bench.models import load_model
 from grasp_bench.planners import PLANNERS, planner_spec
 from grasp_bench.run import worker
 from grasp_bench.run.executors.local import LocalProcesses
-from grasp_bench.run.launch import run_settings
+from grasp_bench.run.preparation import run_settings
 from grasp_bench.run.run_folder import open_run_folder
 from grasp_bench.run.schema import SYSTEM
 from grasp_bench.run.store import read_results
