@@ -25,7 +25,10 @@ HeldOutData = Annotated[
 
 def train(
     recipe: Annotated[
-        str, typer.Option(help="compact, patch, pose; smoke, patch-smoke.")
+        str,
+        typer.Option(
+            help="compact, dino-wm-small, patch, pose; smoke, dino-wm-smoke, patch-smoke."
+        ),
     ] = "compact",
     data: TrainingData = Path("data/train"),
     held_out: HeldOutData = Path("data/held-out"),

@@ -77,10 +77,12 @@ class DinoWM(FrameskipModel):
 
     Attributes:
         kind: the architecture's name in a checkpoint's card.
+        feature_dtype: the type that features are stored in between stages of training.
         context: frames that `step_in_context` takes at most.
     """  # noqa: RUF002
 
     kind: ClassVar[str] = "dino-wm"
+    feature_dtype: ClassVar[torch.dtype] = torch.float16
     proprio_mean: Tensor
     proprio_std: Tensor
 
@@ -93,7 +95,7 @@ class DinoWM(FrameskipModel):
         self.encoder: nn.Module
         if config.dinov2 is None:
             self.encoder = PatchEncoder(
-                config.features, config.encoder_width, config.encoder_blocks
+                config.features, config.encoder_width, config.encoder_blocks, normed=True
             )
         else:
             self.encoder = DinoEncoder(config.dinov2)
@@ -139,7 +141,11 @@ class DinoWM(FrameskipModel):
         return self.step_in_context(state[..., None, :, :], action[..., None, :])
 
     def step_in_context(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Returns the state [..., P, F + E] after n of them and their actions.
+        """Returns the state [..., P, F + E] after n of them and their actions, as `successors`."""
+        return self.successors(states, actions)[..., -1, :, :]
+
+    def successors(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Returns the state after each of n, [..., n, P, F + E]; none depends on later frames.
 
         Args:
             states: [..., n, P, F + E], the last one last.
@@ -155,8 +161,8 @@ class DinoWM(FrameskipModel):
             dim=-1,
         )
         rows = frames.reshape(math.prod(leading[:-1]), *frames.shape[-3:])
-        following: Tensor = self.predictor(rows)[:, -1, :, : self.latent_shape[1]]
-        return following.reshape(*leading[:-1], *self.latent_shape)
+        following: Tensor = self.predictor(rows)[..., : self.latent_shape[1]]
+        return following.reshape(*leading, *self.latent_shape)
 
     @property
     def blocks(self) -> Blocks:

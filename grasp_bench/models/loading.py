@@ -74,8 +74,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             installed plugin's name, `swm:` and what stable-worldmodel loads, or
             `file.py:make_model` or `module:make_model`. A plugin names a factory: a function of
             the device's name that returns a `LoadedModel` or a bare `WorldModel`. Behind the
-            name, `@bfloat16` has the predictor compute in that type, and `@checkpointing` has
-            gradients take less memory and more time.
+            name, `@bfloat16` has the predictor compute in that type, `@checkpointing` has
+            gradients take less memory and more time, and `@one-frame` shows a model with a
+            context no more than the last frame.
         device: where the model lives, e.g. "cpu" or "cuda".
 
     Raises:

@@ -22,8 +22,12 @@ class PatchEncoder(nn.Module):
     channel, and a decoder draws the whole picture from the tokens.
     """
 
-    def __init__(self, channels: int, width: int = 96, blocks: int = 3) -> None:
+    def __init__(
+        self, channels: int, width: int = 96, blocks: int = 3, normed: bool = False
+    ) -> None:
+        """Takes C and the sizes; normed tokens have mean 0 and deviation 1, as DINOv2's."""
         super().__init__()
+        self.normed = normed
         self.stem = halving_stem(4, 24, width)
         self.blocks = nn.ModuleList(_residual_block(width) for _ in range(blocks))
         self.tokens = nn.Conv2d(width, channels, 1)
@@ -44,6 +48,8 @@ class PatchEncoder(nn.Module):
         for block in self.blocks:
             features = features + block(features)
         tokens: Tensor = self.tokens(features)
+        if self.normed:
+            tokens = (tokens - tokens.mean(1, keepdim=True)) / (tokens.std(1, keepdim=True) + 1e-6)
         return tokens
 
 

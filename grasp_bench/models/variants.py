@@ -1,22 +1,33 @@
-"""Variants of a world model, named behind it: `dino-wm@bfloat16`, `dino-wm@checkpointing`."""
+"""Variants of a world model, named behind it, such as `dino-wm@bfloat16`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
 
-from torch import nn
-
 from grasp_bench.core.errors import UserError
-from grasp_bench.models.frame_transformer import Blocks
+from grasp_bench.models.dino_wm import DinoWM
+from grasp_bench.models.lewm import LeWM
 
 
-def _keep_no_activations(blocks: Blocks) -> None:
-    blocks.checkpointing = True
+def _compute_in_bfloat16(model: DinoWM | LeWM) -> None:
+    model.blocks.compute_in_bfloat16()
 
 
-VARIANTS: MappingProxyType[str, Callable[[Blocks], None]] = MappingProxyType(
-    {"bfloat16": Blocks.compute_in_bfloat16, "checkpointing": _keep_no_activations}
+def _keep_no_activations(model: DinoWM | LeWM) -> None:
+    model.blocks.checkpointing = True
+
+
+def _remember_one_frame(model: DinoWM | LeWM) -> None:
+    model.context = 1
+
+
+VARIANTS: MappingProxyType[str, Callable[[DinoWM | LeWM], None]] = MappingProxyType(
+    {
+        "bfloat16": _compute_in_bfloat16,
+        "checkpointing": _keep_no_activations,
+        "one-frame": _remember_one_frame,
+    }
 )
 
 
@@ -33,13 +44,11 @@ def apply_variants(model: object, variants: list[str], name: str) -> None:
     """Has a model compute as its variants say.
 
     Raises:
-        UserError: it has no transformer blocks.
+        UserError: it is of a kind that has none.
     """
-    blocks = getattr(model, "blocks", None)
-    if not isinstance(model, nn.Module) or not isinstance(blocks, Blocks):
+    if not isinstance(model, DinoWM | LeWM):
         raise UserError(
-            f"world model '{name}' has no variants: {' and '.join(VARIANTS)} are of dino-wm and "
-            "lewm"
+            f"world model '{name}' has no variants: {', '.join(VARIANTS)} are of dino-wm and lewm"
         )
     for variant in variants:
-        VARIANTS[variant](blocks)
+        VARIANTS[variant](model)

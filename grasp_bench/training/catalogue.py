@@ -10,6 +10,7 @@ from grasp_bench.models.compact import CompactConfig
 from grasp_bench.models.dinov2 import read_dino_config
 from grasp_bench.models.patch import PatchConfig
 from grasp_bench.training.compact.compact_recipe import CompactRecipe
+from grasp_bench.training.dino_wm_recipe import SMALL, DinoWMRecipe
 from grasp_bench.training.loop import Schedule
 from grasp_bench.training.pose.pose_recipes import PatchRecipe, PoseRecipe
 from grasp_bench.training.training_run import Recipe
@@ -20,6 +21,7 @@ _RECIPES: dict[str, Recipe] = {
     "compact": CompactRecipe(),
     "patch": PatchRecipe(),
     "pose": PoseRecipe(),
+    "dino-wm-small": DinoWMRecipe(),
     "smoke": CompactRecipe(
         architecture=CompactConfig(encoder_channels=32, width=64, blocks=2, decoder_width=32),
         pool_frames=2_000,
@@ -44,6 +46,15 @@ _RECIPES: dict[str, Recipe] = {
         dynamics=_SMOKE_DYNAMICS,
         longer=Schedule(steps=50, batch=64, learning_rate=5e-4, warmup=10),
         agreement=Schedule(steps=50, batch=64, learning_rate=1e-3, warmup=10),
+    ),
+    "dino-wm-smoke": DinoWMRecipe(
+        architecture=replace(
+            SMALL, features=28, depth=1, heads=2, hidden=64, encoder_width=32, encoder_blocks=1
+        ),
+        pool_frames=1_000,
+        episodes=500,
+        vision=Schedule(steps=60, batch=32, learning_rate=3e-3, warmup=20),
+        dynamics=Schedule(steps=400, batch=32, learning_rate=2e-3, warmup=20),
     ),
 }
 

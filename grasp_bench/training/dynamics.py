@@ -14,6 +14,7 @@ from torch.nn import functional
 from grasp_bench.core.files import write_atomically
 from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.envs.pusht.environment import PROPRIO_COLUMNS
+from grasp_bench.models.dino_wm import DinoWM
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.planners.rollout import rollout
 from grasp_bench.tasks.demonstrations import Demonstrations
@@ -52,9 +53,9 @@ class LatentEpisodes:
 
 
 @torch.no_grad()
-def visual_features(model: LatentWorldModel, states: np.ndarray) -> Tensor:
-    """Returns features [N, V], on the CPU, of pictures of states [N, 7]."""
-    device = model.visual_mean.device
+def visual_features(model: LatentWorldModel | DinoWM, states: np.ndarray) -> Tensor:
+    """Returns features [N, ...], on the CPU, of pictures of states [N, 7]."""
+    device = model.proprio_mean.device
     parts = [
         model.features(PUSHT.observe(states[i : i + _ENCODE_BATCH], model.view).pixels.to(device))
         for i in range(0, len(states), _ENCODE_BATCH)
@@ -63,7 +64,7 @@ def visual_features(model: LatentWorldModel, states: np.ndarray) -> Tensor:
 
 
 def encode_episodes(
-    model: LatentWorldModel, data: Demonstrations, cache: Path, seed: int
+    model: LatentWorldModel | DinoWM, data: Demonstrations, cache: Path, seed: int
 ) -> LatentEpisodes:
     """Encodes every frameskip-th frame of every episode, from a random phase.
 
@@ -96,6 +97,11 @@ def set_statistics(model: LatentWorldModel, episodes: LatentEpisodes) -> None:
     mean, scale = model.feature_statistics(episodes.features[::every].flatten(0, 1).float())
     model.visual_mean.copy_(mean)
     model.visual_std.copy_(scale)
+    set_motion_statistics(model, episodes)
+
+
+def set_motion_statistics(model: LatentWorldModel | DinoWM, episodes: LatentEpisodes) -> None:
+    """Sets the normalisation of proprioception and actions alone."""
     proprio = episodes.proprio.flatten(0, 1)
     model.proprio_mean.copy_(proprio.mean(0))
     model.proprio_std[:2] = proprio[:, :2].std(0).mean()

@@ -136,6 +136,12 @@ def train(
     return Trained(seconds, curve)
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Computes in bfloat16 where that is faster: on CUDA and on a CPU's matrix units (AMX)."""
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")

@@ -18,6 +18,7 @@ from torch import nn
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.files import write_atomically
 from grasp_bench.core.system import describe_system
+from grasp_bench.models.dino_wm import DinoWM
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.loading import find_device
 from grasp_bench.tasks.demonstrations import Demonstrations, load_demonstrations
@@ -136,7 +137,7 @@ class TrainingRun:
         rows = rng.choice(len(states), min(count, len(states)), replace=False)
         return np.asarray(states[np.sort(rows)])
 
-    def encode(self, model: LatentWorldModel, seed: int) -> LatentEpisodes:
+    def encode(self, model: LatentWorldModel | DinoWM, seed: int) -> LatentEpisodes:
         """Encodes the episodes once and keeps the features in the run's folder."""
         self.report("latents", 0, 1, {})
         episodes = encode_episodes(model, self.data, self.folder / "latents.safetensors", seed)
@@ -154,7 +155,7 @@ class TrainedModel:
         stages: seconds and loss curve of each stage.
     """
 
-    model: LatentWorldModel
+    model: LatentWorldModel | DinoWM
     supervision: str
     stages: dict[str, Trained]
 

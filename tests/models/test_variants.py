@@ -13,6 +13,7 @@ from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.vit import ViTConfig
 from grasp_bench.planners import GRASP
 from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.planners.rollout import rollout
 from grasp_bench.tuning.settings_file import find_settings
 
 VIT = ViTConfig(width=12, depth=1, heads=2, hidden=16, image_size=28)
@@ -94,6 +95,20 @@ def test_costs_in_bfloat16_are_within_two_percent_and_carry_other_weights(checkp
     both = load_model(f"{checkpoint}@bfloat16@checkpointing")
     assert both.sha256 == rounded.sha256
     torch.testing.assert_close(goal_cost(replace(problem, model=both.model), plans()), found)
+
+
+def test_one_frame_of_context_is_a_rollout_of_single_steps(checkpoint):
+    plain, markov = load_model(str(checkpoint)), load_model(f"{checkpoint}@one-frame")
+    assert markov.sha256 == plain.sha256
+    start = problem_of(plain.model).start
+    states = rollout(markov.model, start, plans()[:, 0])
+    state = start
+    for t in range(STEPS):
+        state = plain.model.step(state, plans()[:, 0, t])
+        torch.testing.assert_close(states[:, t], state)
+    longer = rollout(plain.model, start, plans()[:, 0])
+    torch.testing.assert_close(longer[:, 0], states[:, 0])
+    assert (longer[:, 1] - states[:, 1]).abs().max() > 1e-3
 
 
 def test_a_lifted_step_is_one_call_of_every_block_whatever_its_transitions(checkpoint):

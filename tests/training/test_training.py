@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from grasp_bench import evaluate
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.seeds import episode_generator
+from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.models import load_model
 from grasp_bench.models.card import read_card
+from grasp_bench.models.dino_wm import DinoWM
 from grasp_bench.tasks.demonstrations import collect, load_demonstrations
 from grasp_bench.training import catalogue
 from grasp_bench.training.catalogue import get_recipe, with_dinov2
@@ -113,6 +116,39 @@ def test_a_smoke_run_trains_from_nothing_and_ends_below_the_copy_floor(
     assert again["sha256"] == loaded.sha256
     with pytest.raises(UserError, match="another recipe"):
         train_world_model(replace(recipe, seed=1), *arguments[1:], path, "a test")
+
+
+def test_a_small_dino_wm_learns_one_step_ahead_and_plans(datasets, tmp_path):
+    recipe = short(get_recipe("dino-wm-smoke"), vision=40, dynamics=150)
+    path = tmp_path / "dino-wm.safetensors"
+    folders = (datasets / "train", datasets / "held-out", tmp_path / "run")
+    card = train_world_model(recipe, *folders, path, "a test")
+    assert "masked prediction" in card["supervision"]
+    first, last = (card["curves"]["dynamics"][i] for i in (0, -1))
+    assert last["tokens"] < first["tokens"] / 2
+    loaded = load_model(str(path))
+    assert loaded.model.latent_shape == (64, 38)
+    assert loaded.model.context == 3
+    states = load_demonstrations(datasets / "train", "train").states[:, ::20].reshape(-1, 7)
+    tokens = loaded.model.encode(PUSHT.observe(states, loaded.model.view))[..., :28]
+    torch.testing.assert_close(tokens.mean(-1), torch.zeros(tokens.shape[:2]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens.std(-1), torch.ones(tokens.shape[:2]), atol=1e-5, rtol=0)
+    results = evaluate(
+        "grasp", model=str(path), tasks="eval", horizon=40, trials=1, clock="iterations", budget=2
+    )
+    assert results["final_plan_cost_predicted"].notna().all()
+    again = train_world_model(recipe, *folders, tmp_path / "again.safetensors", "a test")
+    assert again["sha256"] == loaded.sha256
+
+
+def test_no_prediction_of_a_dino_wm_depends_on_later_frames():
+    torch.manual_seed(0)
+    model = DinoWM(get_recipe("dino-wm-smoke").architecture).eval()
+    states, actions = torch.randn(2, 3, *model.latent_shape), torch.randn(2, 3, 10)
+    whole = model.successors(states, actions)
+    for count in (1, 2, 3):
+        part = model.step_in_context(states[:, :count], actions[:, :count])
+        torch.testing.assert_close(whole[:, count - 1], part)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.envs.pusht.simulator import WORKSPACE, block_frame_to_world
 from grasp_bench.models.keypoint_encoder import KeypointEncoder
 from grasp_bench.models.layers import as_input
-from grasp_bench.training.loop import LossFunction
+from grasp_bench.training.loop import LossFunction, mixed_precision
 
 # Block frame, px: the bar's ends, the stem's end and where the two meet.
 BLOCK_KEYPOINTS = ((-60.0, 15.0), (60.0, 15.0), (0.0, 120.0), (0.0, 15.0))
@@ -54,8 +54,7 @@ def keypoint_loss(
         shift = (torch.rand(half, 2, generator=generator) * 2 - 1) * _SHIFT
         picture = torch.cat([warp(picture[:half], angle, shift), picture[half:]])
         labels = torch.cat([warp_points(labels[:half], angle, shift), labels[half:]]).to(device)
-        # bf16 halves the time on CUDA; on CPUs without matrix units for it, it doubles it.
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with mixed_precision(device):
             read = encoder(picture.to(device, memory_format=torch.channels_last))
         inside = (labels.abs().amax(-1) < _MARGIN).float()
         distance = (read - labels).norm(dim=-1)

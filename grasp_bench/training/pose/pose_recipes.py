@@ -16,7 +16,7 @@ from grasp_bench.models.patch_encoder import DinoEncoder
 from grasp_bench.models.pose import PoseWorldModel
 from grasp_bench.training.dynamics import LatentEpisodes, set_statistics
 from grasp_bench.training.loop import Schedule, Trained
-from grasp_bench.training.pose.picture_loss import picture_loss
+from grasp_bench.training.picture_loss import picture_loss
 from grasp_bench.training.pose.token_autoencoder import (
     NOISE,
     TokenAutoencoder,

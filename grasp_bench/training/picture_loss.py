@@ -1,4 +1,4 @@
-"""The patch model's first stage: pictures drawn from tokens, without labels."""
+"""The first stage of models on tokens: pictures drawn from tokens, without labels."""
 
 from __future__ import annotations
 
