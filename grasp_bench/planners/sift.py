@@ -26,18 +26,14 @@ class Sift(RestartingPlanner):
 
         look:    a_n = σ ε_n,  ε AR(1) noise over environment steps with correlation ρ,
                  n = 1 .. N;  the K of lowest ‖s_T(a) - g‖² stay
-        descend: J Adam steps on E_ξ ‖s_T(Π(a + σ_a ξ)) - g‖², ξ ~ N(0, I), from all that stay,
-                 by one draw of ξ each, Π after each,  lr · (1 + cos(π j / J)) / 2 at step j
-        sift:    R times on the way, evenly spaced, half of the plans go: those of the
-                 highest running cost,  c ← m c + (1 - m) ‖s_T(Π(a + σ_a ξ)) - g‖²
+        descend: J Adam steps on ‖s_T(a) - g‖² from all that stay, Π after each,
+                 lr · (1 + cos(π j / J)) / 2 at step j
+        sift:    R times on the way, evenly spaced, the dearer half goes
 
     Π moves an action to the nearest one within the limits. White noise hardly moves the agent
     over many steps, and a plan that never touches the block has no gradient that says how to;
-    a smooth plan crosses the table. A plan that is good only if every action is exact is good in
-    the model and not in the world. The expectation over ξ (randomised smoothing, Duchi,
-    Bartlett and Wainwright, 2012) is low only where plans nearby are good as well. The plan of
-    the lowest running cost is costed without noise, and the best so costed is the candidate. A
-    run ends with its descent, and the next one looks anew.
+    a smooth plan crosses the table. The best plan ever costed is the candidate. A run ends with
+    its descent, and the next one looks anew.
 
     Attributes:
         samples: N.
@@ -47,8 +43,6 @@ class Sift(RestartingPlanner):
         iterations: J.
         lr: Adam's step size at first.
         halvings: R.
-        action_noise: σ_a, normalised action units.
-        memory: m.
     """  # noqa: RUF002
 
     name: ClassVar[str] = "sift"
@@ -58,7 +52,7 @@ class Sift(RestartingPlanner):
         "kept": IntRange(8, 64),
         "iterations": IntRange(20, 200),
         "lr": FloatRange(0.02, 0.5),
-        "action_noise": FloatRange(0.02, 0.3),
+        "halvings": IntRange(1, 4, log=False),
     }
 
     samples: int = 1024
@@ -68,34 +62,29 @@ class Sift(RestartingPlanner):
     iterations: int = 60
     lr: float = 0.1
     halvings: int = 2
-    action_noise: float = 0.1
-    memory: float = 0.8
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_range("correlation", high=0.999)
         self.check_range("kept", high=self.samples)
-        self.check_range("memory", high=0.999)
 
     def _run(self, problem: Problem, noise: NoiseStreams) -> Iterator[Candidate]:
-        plans, running = self._look(problem, noise)
-        best = plans[:, 0].clone(), running[:, 0].clone()
+        plans, costs = self._look(problem, noise)
+        best = plans[:, 0].clone(), costs[:, 0].clone()
         yield Candidate(*best, iteration=0)
         adam, pause = Adam(plans, self.lr), max(1, self.iterations // (self.halvings + 1))
         for iteration in range(1, self.iterations + 1):
-            plans = adam.variable
-            shaken = plans + self.action_noise * noise.normal(*plans.shape[1:], like=plans)
-            costs, gradient = goal_gradient(problem, problem.project_(shaken))
-            running.lerp_(costs, 1 - self.memory)
-            best = cheaper(best, *_costed(problem, cheapest(plans, running, 1)[0]))
+            costs, gradient = goal_gradient(problem, adam.variable)
+            best = cheaper(best, adam.variable, costs)
             yield Candidate(*best, iteration)
             adam.step(gradient, half_cosine((iteration - 1) / self.iterations))
-            problem.project_(plans)
+            problem.project_(adam.variable)
             if iteration % pause == 0 and iteration < self.iterations:
-                places = running.topk(max(1, running.shape[1] // 2), largest=False).indices
-                adam.keep(places)
-                running = running.gather(1, places)
-        yield Candidate(*cheaper(best, *_costed(problem, adam.variable)), self.iterations + 1)
+                count = max(1, costs.shape[1] // 2)
+                adam.keep(costs.topk(count, largest=False).indices)
+        with torch.no_grad():
+            best = cheaper(best, adam.variable, goal_cost(problem, adam.variable))
+        yield Candidate(*best, self.iterations + 1)
 
     def _look(self, problem: Problem, noise: NoiseStreams) -> tuple[Tensor, Tensor]:
         """Returns the K cheapest of N smooth plans [B, K, T, A] and their costs [B, K]."""
@@ -108,12 +97,6 @@ class Sift(RestartingPlanner):
         problem.project_(plans)
         with torch.no_grad():
             return cheapest(plans, goal_cost(problem, plans), self.kept)
-
-
-def _costed(problem: Problem, plans: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns plans [B, N, T, A] and their costs [B, N]."""
-    with torch.no_grad():
-        return plans, goal_cost(problem, plans)
 
 
 def cheaper(best: tuple[Tensor, Tensor], plans: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,31 +1,44 @@
-"""sift: what its noise is for."""
+"""sift: what it looks at, and how many plans stay."""
 
-import pytest
 import torch
 
 from grasp_bench.core.types import Problem
 from grasp_bench.models.linear import LinearModel
 from grasp_bench.planners import Sift
 
-SHARP, BROAD = -1.0, 1.0
 
-
-class TwoWells(LinearModel):
-    """Costs 0 at the bottom of a narrow well and 0.1 at that of a wide one."""
+class Counting(LinearModel):
+    """Notes how many plans each rollout has."""
 
     def __init__(self):
-        super().__init__(torch.zeros(1, 1), torch.ones(1, 2))
+        super().__init__(torch.eye(2), torch.eye(2, 4))
+        self.frameskip, self.rows = 2, []
 
     def step(self, state, action):
-        place = action[..., :1]
-        sharp = torch.exp(-(((place - SHARP) / 0.15) ** 2))
-        broad = torch.exp(-(((place - BROAD) / 0.5) ** 2))
-        return (1.0 - sharp - 0.9 * broad).clamp(min=1e-6).sqrt()
+        self.rows.append(action.shape[1])
+        return super().step(state, action)
 
 
-@pytest.mark.parametrize(("noise", "well"), [(0.0, SHARP), (0.3, BROAD)])
-def test_noise_prefers_a_wide_minimum_to_a_deeper_one(run, noise, well):
-    problem = Problem(TwoWells(), torch.ones(1, 1), torch.zeros(1, 1), 1)
-    planner = Sift(samples=16, kept=16, iterations=100, lr=0.05, action_noise=noise)
-    last = run(planner, problem, upto=101)[-1]
-    assert float(last.actions[0, 0, 0]) == pytest.approx(well, abs=0.15)
+def test_half_of_the_plans_go_after_each_third_of_the_steps(run):
+    model = Counting()
+    problem = Problem(model, torch.zeros(1, 2), torch.ones(1, 2), 1)
+    run(Sift(samples=64, kept=16, iterations=9, halvings=2), problem, upto=10)
+    assert model.rows == [64, *[16] * 3, *[8] * 3, *[4] * 3, 4]
+
+
+def test_the_candidate_is_the_cheapest_plan_so_far(run):
+    problem = Problem(Counting(), torch.zeros(1, 2), torch.ones(1, 2), 3)
+    candidates = run(Sift(samples=64, kept=16, iterations=9), problem, upto=10)
+    costs = [float(candidate.cost) for candidate in candidates]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < costs[0] / 2
+
+
+def test_smooth_plans_go_further_than_white_ones(run):
+    """Else looking would be random shooting."""
+    reached = {}
+    for correlation in (0.0, 0.9):
+        problem = Problem(Counting(), torch.zeros(64, 2), torch.full((64, 2), 20.0), 16)
+        planner = Sift(samples=64, kept=1, iterations=1, correlation=correlation)
+        reached[correlation] = run(planner, problem, upto=0)[0].cost.mean()
+    assert reached[0.9] < 0.7 * reached[0.0]
