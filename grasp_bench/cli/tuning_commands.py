@@ -41,7 +41,7 @@ def tune(
     ] = 10,
     trials: Annotated[
         int, typer.Option(min=1, help="Tasks per setting: the first N of the tuning set.")
-    ] = 16,
+    ] = 24,
     model: Model = "pusht-compact",
     device: Device = "cpu",
     clock: Clock = "wall",
