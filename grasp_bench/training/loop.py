@@ -138,7 +138,8 @@ def train(
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Computes in bfloat16 where that is faster: on CUDA and on a CPU's matrix units (AMX)."""
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch has none
+    fast = device.type == "cuda" or bool(capabilities.get("amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
