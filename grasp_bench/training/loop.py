@@ -138,8 +138,8 @@ def train(
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Computes in bfloat16 where that is faster: on CUDA and on a CPU's matrix units (AMX)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch has none
-    fast = device.type == "cuda" or bool(capabilities.get("amx_bf16"))
+    read: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    fast = device.type == "cuda" or bool(read().get("amx_bf16"))  # older torch has none
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
