@@ -138,8 +138,9 @@ def train(
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Computes in bfloat16 where that is faster: on CUDA and on a CPU's matrix units (AMX)."""
-    read: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
-    fast = device.type == "cuda" or bool(read().get("amx_bf16"))  # older torch has none
+    # Older torch cannot say what the processor has.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = device.type == "cuda" or bool(capabilities.get("amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
