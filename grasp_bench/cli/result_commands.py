@@ -46,6 +46,12 @@ def table(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show 95% intervals and counts in the cells.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLANNER", help="Of --kind pairwise: this planner minus each other only."
+        ),
+    ] = None,
 ) -> None:
     """Make a table of results, with the paper's numbers beside them."""
     from grasp_bench.analysis.ablation import ablation_sheets
@@ -55,7 +61,7 @@ def table(
     from grasp_bench.analysis.failure_kinds import FAILURE_COLUMNS, failure_sheets
     from grasp_bench.analysis.footnotes import FINAL_PLAN_NOTE
     from grasp_bench.analysis.judging import all_criteria, by_outcome
-    from grasp_bench.analysis.pairwise import pairwise_sheets
+    from grasp_bench.analysis.pairwise import against_sheet, pairwise_sheets
     from grasp_bench.analysis.relative import relative_sheet
     from grasp_bench.analysis.results_table import results_sheet
     from grasp_bench.analysis.times import times_sheet
@@ -63,6 +69,8 @@ def table(
     from grasp_bench.envs import get_environment
     from grasp_bench.run.store import read_results
 
+    if against is not None and kind != "pairwise":
+        raise UserError("--against belongs to --kind pairwise")
     columns = None if criterion or kind == "criteria" else (*TABLE_COLUMNS, *FAILURE_COLUMNS)
     runs = [read_results(path, columns) for path in paths]
     if kind != "effects":
@@ -86,7 +94,11 @@ def table(
     else:
         rows = build_table(trials, outcome, criterion or "")
         if kind == "pairwise":
-            sheets = pairwise_sheets(rows, trials)
+            sheets = (
+                [against_sheet(rows, trials, against)]
+                if against is not None
+                else pairwise_sheets(rows, trials)
+            )
         elif kind == "times":
             sheets = [times_sheet(rows, trials, intervals)]
         elif kind == "relative":

@@ -16,10 +16,11 @@ from grasp_bench.analysis.ablation import ablation_sheets
 from grasp_bench.analysis.aggregate import TABLE_COLUMNS, build_table, combine
 from grasp_bench.analysis.gate import compare
 from grasp_bench.analysis.judging import by_outcome
-from grasp_bench.analysis.pairwise import pairwise_sheets
+from grasp_bench.analysis.pairwise import against_sheet, pairwise_sheets
 from grasp_bench.analysis.published import PAPER
 from grasp_bench.analysis.relative import relative_sheet
 from grasp_bench.analysis.results_table import results_sheet
+from grasp_bench.analysis.sheet import NOTHING
 from grasp_bench.analysis.times import times_sheet
 from grasp_bench.analysis.writers import render
 from grasp_bench.core.errors import UserError
@@ -383,6 +384,29 @@ def test_pairwise_matrices_come_by_horizon_and_over_all(results):
     alone = results({"grasp": range(20)})
     with pytest.raises(UserError, match="two planners"):
         pairwise_sheets(build_table(alone), alone)
+
+
+def test_one_planner_against_each_other_is_corrected_for_these_comparisons_alone(results):
+    solved = {"grasp": range(20), "cem": range(6), "gd": range(16, 26), "demo": range(40)}
+    trials = combine(
+        [results(solved), results({"grasp": range(20)}, horizon=80, name="h80.parquet")]
+    )
+    sheet = against_sheet(build_table(trials), trials, "grasp")
+    assert sheet.headings == ["GRASP minus", "H=40", "H=80", "all horizons"]
+    assert [[entry.text for entry in row] for row in sheet.rows] == [
+        ["CEM", "+35.0", NOTHING, "+35.0"],
+        ["GD", "+25.0", NOTHING, "+25.0"],
+    ]
+    by_other = {record["other"]: record for record in sheet.records if record["horizon"] == "40"}
+    raw = {other: record["p_value"] for other, record in by_other.items()}
+    assert by_other["cem"]["p_adjusted"] == pytest.approx(2 * raw["cem"])
+    assert by_other["gd"]["p_adjusted"] == pytest.approx(raw["gd"])
+    assert raw["gd"] > 2 * raw["cem"]
+    with pytest.raises(UserError, match="did you mean 'grasp'"):
+        against_sheet(build_table(trials), trials, "gras")
+    alone = results({"grasp": range(20)}, name="alone.parquet")
+    with pytest.raises(UserError, match="no other planner"):
+        against_sheet(build_table(alone), alone, "grasp")
 
 
 def test_ablation_rows_name_what_differs_and_are_held_against_the_defaults(results):
