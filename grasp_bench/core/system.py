@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,9 @@ from pathlib import Path
 
 from grasp_bench.core.compiler import compiler_version
 from grasp_bench.core.version import __version__
+
+# What decides a trial, of a source tree.
+_CODE = ("grasp_bench", "envs", "checkpoints", "pyproject.toml", "constraints.txt")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def describe_system(device: str) -> System:
     """Describes this system, as the process that plans on `device` sees it."""
     return System(
         package_version=__version__,
-        git_commit=_git_commit(),
+        git_commit=git_commit(Path(__file__).parents[2]),
         python_version=platform.python_version(),
         torch_version=version("torch"),
         pymunk_version=version("pymunk"),
@@ -73,25 +75,26 @@ def _accelerator(device: str) -> str | None:
     return torch.cuda.get_device_name(device) if torch.cuda.is_available() else None
 
 
-def _git_commit() -> str | None:
-    """Returns the source tree's commit, marked where the tree differs; None outside a checkout."""
-    root = Path(__file__).parents[2]
+def git_commit(root: Path) -> str | None:
+    """Returns a source tree's commit, marked where its code differs; None outside a checkout."""
     if not (root / ".git").exists():
         return None
+    git = ["git", "--no-optional-locks"]
     try:
-        described = subprocess.run(
-            shlex.split(
-                "git --no-optional-locks describe --always --abbrev=40 --dirty --exclude=*"
-            ),
+        commit = subprocess.run(
+            [*git, "rev-parse", "HEAD"],
             cwd=root,
             capture_output=True,
             text=True,
             timeout=10,
             check=True,
         )
+        changes = subprocess.run(
+            [*git, "diff", "--quiet", "HEAD", "--", *_CODE], cwd=root, timeout=10, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
+    return commit.stdout.strip() + ("-dirty" if changes.returncode else "")
 
 
 @contextmanager
