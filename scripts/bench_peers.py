@@ -4,9 +4,9 @@
 
 A row does the same iterations on one task at H=80 with `pusht-compact`, one thread, in this
 process's own seconds: with a solver of the library, whose cost is that of our model; with our
-planner, the model computed by torch (GRASP_BENCH_COMPILE=0); with our planner and the kernel.
-Every round runs each in turn, and the table shows medians. Without the library its column stays
-empty.
+planner, the model computed by torch (GRASP_BENCH_COMPILE=0); with our planner and the kernel; with
+--bfloat16 also with populations costed in bfloat16, for processors that compute in it. Every round
+runs each in turn, and the table shows medians. Without the library its column stays empty.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ROWS: tuple[tuple[str, dict[str, Any], int, dict[str, Any] | None], ...] = (
     ("gd", {"optimiser": "adam", "starts": 16}, 50, {"solver": "AdamSolver", "samples": 16}),
     ("grasp", {}, 750, None),  # as published
 )
-PEER, TORCH, KERNEL = "peer", "torch", "kernel"
+PEER, TORCH, KERNEL, BFLOAT16 = "peer", "torch", "kernel", "bfloat16"
 
 
 def make_model(name: str, kernel: bool) -> WorldModel:
@@ -87,31 +87,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="pusht-compact")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bfloat16", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    models = {TORCH: (given.model, False), KERNEL: (given.model, True)}
+    if given.bfloat16:
+        models[BFLOAT16] = f"{given.model}@bfloat16-samples", True
     problems = {
-        kernel: make_problem(make_model(given.model, kernel), "cpu", STEPS, 1)
-        for kernel in (False, True)
+        who: make_problem(make_model(*model), "cpu", STEPS, 1) for who, model in models.items()
     }
     peers = importlib.util.find_spec("stable_worldmodel") is not None
     print(describe_system("cpu").cpu, describe_system("cpu").compiler, sep=", ")
-    print("| | iterations | peer, s | torch, s | kernel, s | peer / kernel | torch / kernel |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    headings = ["", "iterations", *(f"{who}, s" for who in (PEER, *models))]
+    headings += [f"{who} / {KERNEL}" for who in (PEER, TORCH)]
+    headings += [f"{who} / {BFLOAT16}" for who in (PEER, TORCH) if given.bfloat16]
+    print("|", " | ".join(headings), "|")
+    print("|", " | ".join("---" for _ in headings), "|")
     for name, settings, count, peer in ROWS:
-        work = {
-            TORCH: of_ours(name, settings, problems[False], count),
-            KERNEL: of_ours(name, settings, problems[True], count),
-        }
+        work = {who: of_ours(name, settings, problem, count) for who, problem in problems.items()}
         if peers and peer is not None:
-            work[PEER] = of_peer(peer, problems[False], count)
+            work[PEER] = of_peer(peer, problems[TORCH], count)
         rounds = [{who: seconds(do) for who, do in work.items()} for _ in range(given.rounds)]
         shown = [
-            statistics.median(r[w] for r in rounds) if w in work else None
-            for w in (PEER, TORCH, KERNEL)
+            statistics.median(r[who] for r in rounds) if who in work else None
+            for who in (PEER, *models)
         ]
         ratios = [
-            statistics.median(r[w] / r[KERNEL] for r in rounds) if w in work else None
-            for w in (PEER, TORCH)
+            statistics.median(r[who] / r[ours] for r in rounds) if who in work else None
+            for ours in (KERNEL, BFLOAT16)
+            if ours in work
+            for who in (PEER, TORCH)
         ]
         label = ", ".join([name, *(f"{k}={v}" for k, v in settings.items())])
         cells = [f"{x:.2f}" if x is not None else "" for x in (*shown, *ratios)]

@@ -24,8 +24,9 @@ from grasp_bench.trial.protocol import (
 
 PLANNER_HELP = "A name of `grasp-bench planners`, file.py:Class or module:Class."
 MODEL_HELP = (
-    "World model: a name, a path, file.py:make_model or module:make_model. Of dino-wm and lewm "
-    "also NAME@bfloat16, NAME@checkpointing and NAME@one-frame."
+    "World model: a name, a path, file.py:make_model or module:make_model. Also "
+    "NAME@bfloat16 and NAME@bfloat16-samples; of dino-wm and lewm NAME@checkpointing and "
+    "NAME@one-frame."
 )
 
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]

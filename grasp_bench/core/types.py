@@ -93,8 +93,10 @@ class WorldModel(Protocol):
     their number, and `step_in_context(states, actions)`: [..., n, *Z] and [..., n, A] to
     [..., *Z], for n up to `context`. A model may also have a `prior`, an `ActionPrior`, which
     problems hand to planners, and a `probe`, a `StateProbe`, by which trials say whether a plan
-    succeeds in the model. A large one has `activation_bytes(frames)`, the `ActivationBytes` of a
-    transition that sees so many frames: what will not fit into memory is refused before a run.
+    succeeds in the model. It may have a `rough` form, another `WorldModel` of the same latents, by
+    which planners choose among many plans. A large one has `activation_bytes(frames)`, the
+    `ActivationBytes` of a transition that sees so many frames: what will not fit into memory is
+    refused before a run.
 
     Attributes:
         frameskip: environment steps per model step.

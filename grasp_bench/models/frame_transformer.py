@@ -37,15 +37,6 @@ class Blocks(nn.ModuleList):
                 rows = block(rows, *beside)
         return rows
 
-    def compute_in_bfloat16(self) -> None:
-        """Rounds the linear layers to bfloat16, in which they and attention compute from now on.
-
-        Norms and the sums along the shortcuts stay in float32, and so do the rows.
-        """
-        for module in self.modules():
-            if isinstance(module, Linear):
-                module.to(torch.bfloat16)
-
     def activation_bytes(self, tokens: int) -> ActivationBytes:
         """Returns what `tokens` tokens take on their way through the blocks and a last norm."""
         block = cast(Block, self[0])

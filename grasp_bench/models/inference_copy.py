@@ -20,6 +20,10 @@ class InferenceCopy(Generic[Copy]):
         self._parameters: list[nn.Parameter] = []
         self._versions: list[tuple[int, int]] = []
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> InferenceCopy[Copy]:
+        """Returns an empty one: a copy of the module has weights of its own."""
+        return InferenceCopy(self._build)
+
     def of(self, module: nn.Module) -> Copy | None:
         """Returns the copy of the module's present weights, None while one needs a gradient."""
         if self._copy is None or self._versions != _versions(self._parameters):

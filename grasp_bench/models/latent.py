@@ -36,8 +36,10 @@ class FrameskipModel(nn.Module):
         frameskip: environment steps per model step.
         action_dim: A, numbers of a model action.
         prior, probe: attached, no part of the model's weights, or None.
+        rough: a copy that computes faster and less exactly, or None.
     """
 
+    rough: FrameskipModel | None
     action_mean: Tensor
     action_std: Tensor
 
@@ -45,6 +47,7 @@ class FrameskipModel(nn.Module):
         super().__init__()
         self.prior: ActionPrior | None = None
         self.probe: StateProbe | None = None
+        self.rough = None
         self.frameskip = frameskip
         self.action_dim = frameskip * ENV_ACTION_DIM
         self.register_buffer("action_mean", torch.zeros(ENV_ACTION_DIM))

@@ -16,6 +16,16 @@ class Linear(nn.Linear):
         return super().forward(rows.to(self.weight.dtype))
 
 
+def round_to_bfloat16(network: nn.Module) -> None:
+    """Rounds the `Linear` layers of a network to bfloat16, in which they compute from now on.
+
+    Norms and the sums along shortcuts stay in float32, and so do the rows.
+    """
+    for module in network.modules():
+        if isinstance(module, Linear):
+            module.to(torch.bfloat16)
+
+
 def mlp(*widths: int) -> nn.Sequential:
     """Builds linear layers between the given widths, with SiLU in between."""
     layers: list[nn.Module] = []

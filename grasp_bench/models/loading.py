@@ -74,7 +74,8 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             installed plugin's name, `swm:` and what stable-worldmodel loads, or
             `file.py:make_model` or `module:make_model`. A plugin names a factory: a function of
             the device's name that returns a `LoadedModel` or a bare `WorldModel`. Behind the
-            name, `@bfloat16` has the predictor compute in that type, `@checkpointing` has
+            name, `@bfloat16` has the predictor compute in that type, `@bfloat16-samples` has it
+            compute so only where planners choose among many plans, `@checkpointing` has
             gradients take less memory and more time, and `@one-frame` shows a model with a
             context no more than the last frame.
         device: where the model lives, e.g. "cpu" or "cuda".
@@ -207,6 +208,15 @@ def _broken_promise(model: Any) -> str | None:
         return f"{called}, whose prior is {shown(prior)}, not an ActionPrior"
     if probe is not None and not callable(getattr(probe, "read", None)):
         return f"{called}, whose probe is {shown(probe)}, not a StateProbe"
+    rough = getattr(model, "rough", None)
+    if rough is None:
+        return None
+    if getattr(rough, "rough", None) is not None:
+        return f"{called}, whose rough form has one of its own"
+    if broken := _broken_promise(rough):
+        return f"{called}, whose rough form is {broken}"
+    if (rough.latent_shape, rough.action_dim) != (shape, width):
+        return f"{called}, whose rough form has other latents or actions"
     return None
 
 

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from grasp_bench.models.compiled_residual import CompiledLayers, compiled_step
 from grasp_bench.models.inference_copy import InferenceCopy
+from grasp_bench.models.layers import Linear
 
 # From this many rows on, a product with transposed weights is faster and rounds alike.
 WIDE_ROWS = 16
@@ -21,19 +22,19 @@ class ResidualPredictor(nn.Module):
 
     Once its parameters need no gradient, a step is one node of the autograd graph with the
     same results, compiled where that can be. It gives gradients of state and action, and no
-    second derivatives.
+    second derivatives. With linear layers rounded to bfloat16, it computes layer by layer.
     """
 
     def __init__(self, latent: int, action: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.enter = nn.Linear(latent + action, width)
+        self.enter = Linear(latent + action, width)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+                nn.LayerNorm(width), Linear(width, width), nn.SiLU(), Linear(width, width)
             )
             for _ in range(blocks)
         )
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, latent))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), Linear(width, latent))
         final = self.leave[-1]
         assert isinstance(final, nn.Linear)
         nn.init.zeros_(final.weight)
@@ -42,7 +43,8 @@ class ResidualPredictor(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Returns the next latents [..., D]."""
-        frozen = self._inference.of(self)
+        rounded = self.enter.weight.dtype == torch.bfloat16
+        frozen = None if rounded else self._inference.of(self)
         if frozen is None:
             return self.layered(state, action)
         if frozen.compiled is not None and torch.get_num_threads() == 1:
@@ -52,7 +54,7 @@ class ResidualPredictor(nn.Module):
 
     def layered(self, state: Tensor, action: Tensor) -> Tensor:
         """Returns the next latents [..., D], layer by layer."""
-        hidden = self.enter(torch.cat([state, action], dim=-1))
+        hidden = self.enter(torch.cat([state, action], dim=-1)).to(state.dtype)
         for block in self.blocks:
             hidden = hidden + block(hidden)
         change: Tensor = self.leave(hidden)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import population_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
@@ -80,7 +80,7 @@ def refitted(
     """
     population = sample(problem, mean, deviation, samples, noise, with_mean)
     with torch.no_grad():
-        costs = goal_cost(problem, population)
+        costs = population_cost(problem, population, elites)
     return *refit(population, costs, elites), costs[:, 0].clone()
 
 

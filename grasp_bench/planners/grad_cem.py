@@ -12,7 +12,7 @@ from torch import Tensor
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.cem import CEM, refit, sample
-from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.planners.objective import goal_gradient, population_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import evaluated
 
@@ -59,7 +59,7 @@ class GradCEM(CEM):
             costs = self._descend(problem, population)
             yield Candidate(mean, costs[:, 0].clone(), iteration)
             with torch.no_grad():
-                costs = goal_cost(problem, population)
+                costs = population_cost(problem, population, self.elites)
             mean, deviation = refit(population, costs, self.elites)
         yield evaluated(problem, mean, self.iterations)
 

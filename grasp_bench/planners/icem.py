@@ -12,7 +12,7 @@ from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners._numerics.coloured_noise import coloured_noise
 from grasp_bench.planners.cem import CEM, cheapest
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import population_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 
 
@@ -70,7 +70,7 @@ class ICEM(CEM):
                 draws[:, 0] = 0
             fresh = problem.project_(mean[:, None] + deviation[:, None] * draws)
             with torch.no_grad():
-                fresh_costs = goal_cost(problem, fresh)
+                fresh_costs = population_cost(problem, fresh, self.elites)
             plans, costs = torch.cat([fresh, plans], dim=1), torch.cat([fresh_costs, costs], dim=1)
             plans, costs = cheapest(plans, costs, self.elites)
             mean = mean.lerp(plans.mean(dim=1), 1 - self.momentum)

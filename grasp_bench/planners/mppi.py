@@ -13,7 +13,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.cem import cheapest, sample
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import population_cost
 from grasp_bench.planners.search_space import Choice, FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner, evaluated
 
@@ -71,7 +71,7 @@ class MPPI(RestartingPlanner):
             deviation = torch.full_like(plan, self.sigma * self.decay**iteration)
             population = sample(problem, plan, deviation, self.samples, noise)
             with torch.no_grad():
-                costs = goal_cost(problem, population)
+                costs = population_cost(problem, population, self.elites or 1)
             yield Candidate(plan, costs[:, 0].clone(), iteration)
             kept = min(self.elites or self.samples, self.samples)
             plan = weighted_mean(*cheapest(population, costs, kept), self.temperature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,6 +21,23 @@ def goal_cost(problem: Problem, actions: Tensor) -> Tensor:
     """
     ends = last_states(problem.model, problem.start, actions, problem.objective.goal_steps)
     return end_cost(problem, ends)
+
+
+def population_cost(problem: Problem, plans: Tensor, chosen: int) -> Tensor:
+    """Computes the goal costs [B, N] of plans [B, N, T, A], of which the cheapest will be used.
+
+    A model with a `rough` form costs all plans in that, and costs the `chosen` cheapest and the
+    first of each problem again itself. No other plan then has a lower cost than the chosen.
+    """
+    rough = getattr(problem.model, "rough", None)
+    if rough is None:
+        return goal_cost(problem, plans)
+    costs, chosen = goal_cost(replace(problem, model=rough), plans), min(chosen, plans.shape[1])
+    places = costs.topk(chosen, dim=1, largest=False).indices
+    places = torch.cat([places, torch.zeros_like(places[:, :1])], dim=1)
+    exact = goal_cost(problem, plans.take_along_dim(places[:, :, None, None], dim=1))
+    highest = exact[:, :chosen].amax(dim=1, keepdim=True)
+    return costs.maximum(highest).scatter(1, places, exact)
 
 
 def end_cost(problem: Problem, ends: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.cem import cheapest, sample
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import population_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner
 
@@ -48,6 +48,7 @@ class PredictiveSampling(RestartingPlanner):
         for iteration in range(1, self.iterations + 1):
             population = sample(problem, plan, deviation, self.samples, noise)
             with torch.no_grad():
-                plans, costs = cheapest(population, goal_cost(problem, population), 1)
+                costs = population_cost(problem, population, 1)
+                plans, costs = cheapest(population, costs, 1)
             plan = plans[:, 0]
             yield Candidate(plan, costs[:, 0], iteration)

@@ -13,7 +13,7 @@ from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Candidate, Problem
 from grasp_bench.planners.cem import cheapest
 from grasp_bench.planners.mppi import weighted_mean
-from grasp_bench.planners.objective import goal_cost
+from grasp_bench.planners.objective import population_cost
 from grasp_bench.planners.proposals import chooser, chosen
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner
@@ -75,7 +75,7 @@ class PRISM(RestartingPlanner):
             population = problem.project_(centre[:, None] + fused[:, None] * draws)
             population[:, 0] = plan
             with torch.no_grad():
-                costs = goal_cost(problem, population)
+                costs = population_cost(problem, population, 1)
             best, cost = cheapest(population, costs, 1)
             yield Candidate(best[:, 0], cost[:, 0], iteration)
             plan = weighted_mean(population, costs, self.temperature)

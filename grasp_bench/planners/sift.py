@@ -15,7 +15,7 @@ from grasp_bench.planners._numerics.adam import Adam
 from grasp_bench.planners._numerics.coloured_noise import autoregressive_noise
 from grasp_bench.planners.cem import cheapest
 from grasp_bench.planners.gd import half_cosine
-from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.planners.objective import goal_cost, goal_gradient, population_cost
 from grasp_bench.planners.search_space import FloatRange, IntRange, SearchSpace
 from grasp_bench.planners.shared import RestartingPlanner
 
@@ -96,7 +96,7 @@ class Sift(RestartingPlanner):
         plans = (self.sigma * draws).reshape(*draws.shape[:2], problem.steps, -1)
         problem.project_(plans)
         with torch.no_grad():
-            return cheapest(plans, goal_cost(problem, plans), self.kept)
+            return cheapest(plans, population_cost(problem, plans, self.kept), self.kept)
 
 
 def cheaper(best: tuple[Tensor, Tensor], plans: Tensor, costs: Tensor) -> tuple[Tensor, Tensor]:

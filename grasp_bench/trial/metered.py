@@ -14,15 +14,18 @@ from grasp_bench.trial.promises import BrokenPromiseError
 class MeteredModel:
     """Wraps a `WorldModel` and counts the transitions (s, a) that it evaluates.
 
-    A `step` call of leading dimensions [B, T] evaluates B * T.
+    A `step` call of leading dimensions [B, T] evaluates B * T. Those of its `rough` form count too.
 
     Attributes:
         model_evals_forward: transitions evaluated.
         model_evals_backward: transitions whose output a gradient flowed back through.
     """
 
-    def __init__(self, model: WorldModel) -> None:
-        self._model = model
+    def __init__(self, model: WorldModel, counter: MeteredModel | None = None) -> None:
+        """Takes a model and, for a rough form, the meter of the model whose form it is."""
+        self._model, self._counter = model, counter or self
+        rough = getattr(model, "rough", None)
+        self.rough = None if rough is None else MeteredModel(rough, self)
         self.frameskip = model.frameskip
         self.action_dim = model.action_dim
         self.view = model.view
@@ -53,11 +56,11 @@ class MeteredModel:
 
     def _counted(self, output: Tensor) -> Tensor:
         rows = math.prod(output.shape[: output.ndim - len(self.latent_shape)])
-        self.model_evals_forward += rows
+        self._counter.model_evals_forward += rows
         if output.requires_grad:
 
             def count_backward(_: Tensor) -> None:
-                self.model_evals_backward += rows
+                self._counter.model_evals_backward += rows
 
             output.register_hook(count_backward)  # type: ignore[no-untyped-call]
         return output

@@ -1,4 +1,4 @@
-"""Variants of an imported model: bfloat16, and gradients by checkpointing."""
+"""Variants of a model: bfloat16, bfloat16 to choose by, and gradients by checkpointing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Problem
 from grasp_bench.models import load_model, save_checkpoint
 from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
 from grasp_bench.models.lewm import LeWM, LeWMConfig
 from grasp_bench.models.vit import ViTConfig
-from grasp_bench.planners import GRASP
-from grasp_bench.planners.objective import goal_cost, goal_gradient
+from grasp_bench.planners import CEM, GRASP
+from grasp_bench.planners.objective import goal_cost, goal_gradient, population_cost
 from grasp_bench.planners.rollout import rollout
+from grasp_bench.tasks.task_set import load_tasks
+from grasp_bench.trial.metered import MeteredModel
+from grasp_bench.trial.problems import encode_problem
+from grasp_bench.trial.protocol import TrialProtocol
 from grasp_bench.tuning.settings_file import find_settings
 
 VIT = ViTConfig(width=12, depth=1, heads=2, hidden=16, image_size=28)
@@ -97,6 +102,48 @@ def test_costs_in_bfloat16_are_within_two_percent_and_carry_other_weights(checkp
     torch.testing.assert_close(goal_cost(replace(problem, model=both.model), plans()), found)
 
 
+@pytest.mark.parametrize("chosen", [1, 3])
+def test_populations_are_costed_roughly_and_the_chosen_plans_exactly(checkpoint, chosen):
+    plain, mixed = load_model(str(checkpoint)), load_model(f"{checkpoint}@bfloat16-samples")
+    assert mixed.name == f"{checkpoint.stem}@bfloat16-samples"
+    assert mixed.sha256 == plain.sha256
+    problem = problem_of(plain.model)
+    costed = replace(problem, model=mixed.model)
+    with torch.no_grad():
+        exact = goal_cost(problem, plans())
+        rough = goal_cost(replace(problem, model=mixed.model.rough), plans())
+        found = population_cost(costed, plans(), chosen)
+        torch.testing.assert_close(goal_cost(costed, plans()), exact)
+        torch.testing.assert_close(population_cost(problem, plans(), chosen), exact)
+    places = rough.topk(chosen, largest=False).indices
+    for costs in (exact, found):
+        assert costs.dtype == torch.float32
+    torch.testing.assert_close(found.gather(1, places), exact.gather(1, places))
+    torch.testing.assert_close(found[:, 0], exact[:, 0])
+    assert set(found.topk(chosen, largest=False).indices[0].tolist()) <= {0, *places[0].tolist()}
+    assert not torch.equal(found, exact)
+
+
+def test_a_plan_chosen_roughly_is_as_good_and_its_cost_is_exact():
+    plain, mixed = load_model("pusht-compact"), load_model("pusht-compact@bfloat16-samples")
+    tasks = load_tasks("tune", 40, 8)
+    found = []
+    for loaded in (plain, mixed):
+        meter = MeteredModel(loaded.model)
+        problem, _ = encode_problem(tasks, tasks.tasks, CEM(), meter, TrialProtocol())
+        noise = NoiseStreams.from_seeds(range(8))
+        planning = CEM(samples=100, elites=10).plan(problem, noise)
+        candidate = next(c for c in planning if c.iteration == 10)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                candidate.cost, goal_cost(replace(problem, model=plain.model), candidate.actions)
+            )
+        found.append((candidate.cost, meter.model_evals_forward))
+    (exact, evals), (rough, more) = found
+    assert more == evals + 11 * 8 * 11 * 8  # ten elites and the mean again, each iteration
+    assert rough.mean() < 1.1 * exact.mean()
+
+
 def test_one_frame_of_context_is_a_rollout_of_single_steps(checkpoint):
     plain, markov = load_model(str(checkpoint)), load_model(f"{checkpoint}@one-frame")
     assert markov.sha256 == plain.sha256
@@ -139,11 +186,11 @@ def test_attention_is_the_fused_kernel(checkpoint, monkeypatch):
 
 def test_other_models_have_no_variants_and_settings_are_those_of_the_model(refused):
     sentence = refused(
-        "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@bfloat16"
+        "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@one-frame"
     )
     assert "dino-wm and lewm" in sentence
     assert "pusht-compact@" in refused(
         "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@float16"
     )
-    assert find_settings("pusht-compact@bfloat16") == find_settings("pusht-compact")
+    assert find_settings("pusht-compact@bfloat16-samples") == find_settings("pusht-compact")
     assert Path(find_settings("pusht-compact").path).name == "pusht-compact.json"
