@@ -59,9 +59,9 @@ class DinoWMConfig:
         if not 1 <= self.context <= self.frames:
             raise ValueError(f"context is {self.context}, not 1 to {self.frames}")
         # Who attends to whom is made anew, not read from a file.
-        if self.side > _LARGEST_SIDE or self.frames > _MOST_FRAMES:
+        if not 1 <= self.side <= _LARGEST_SIDE or self.frames > _MOST_FRAMES:
             raise ValueError(
-                f"{self.frames} frames of {self.side} x {self.side} tokens are too many"
+                f"{self.frames} frames of {self.side} x {self.side} tokens are none or too many"
             )
         if max(self.image_size, self.encoder_size) > _LARGEST_PICTURE:
             raise ValueError(f"pictures of more than {_LARGEST_PICTURE} px are too large")
@@ -95,7 +95,11 @@ class DinoWM(FrameskipModel):
         self.encoder: nn.Module
         if config.dinov2 is None:
             self.encoder = PatchEncoder(
-                config.features, config.encoder_width, config.encoder_blocks, normed=True
+                config.features,
+                config.encoder_width,
+                config.encoder_blocks,
+                normed=True,
+                cell=config.encoder_size // config.side,
             )
         else:
             self.encoder = DinoEncoder(config.dinov2)

@@ -12,28 +12,42 @@ from torch import Tensor, nn
 from grasp_bench.core.errors import UserError
 from grasp_bench.models.layers import as_input, halving_stem
 
-CELL = 8  # pixels that a token describes, in each direction
+CELL = 8  # pixels that a token describes, in each direction, unless said otherwise
 
 
 class PatchEncoder(nn.Module):
-    """Encodes a picture as one token per 8 x 8 pixels with a convolutional network.
+    """Encodes a picture as one token per cell of pixels with a convolutional network.
 
     Masked prediction pretrains it: some cells are blanked and marked in a fourth input
     channel, and a decoder draws the whole picture from the tokens.
     """
 
     def __init__(
-        self, channels: int, width: int = 96, blocks: int = 3, normed: bool = False
+        self,
+        channels: int,
+        width: int = 96,
+        blocks: int = 3,
+        normed: bool = False,
+        cell: int = CELL,
     ) -> None:
-        """Takes C and the sizes; normed tokens have mean 0 and deviation 1, as DINOv2's."""
+        """Takes C and the sizes; normed tokens have mean 0 and deviation 1, as DINOv2's.
+
+        Raises:
+            ValueError: a cell's width in px is not 8, 16, 32 or a further double.
+        """
         super().__init__()
-        self.normed = normed
+        self.normed, self.cell = normed, cell
+        halvings = (cell // CELL).bit_length() - 1
+        if halvings < 0 or CELL << halvings != cell:
+            raise ValueError(f"cells of {cell} px: they are {CELL} px, or twice that, and so on")
         self.stem = halving_stem(4, 24, width)
+        for _ in range(halvings):
+            self.stem.extend([nn.Conv2d(width, width, 3, stride=2, padding=1), nn.GELU()])
         self.blocks = nn.ModuleList(_residual_block(width) for _ in range(blocks))
         self.tokens = nn.Conv2d(width, channels, 1)
 
     def forward(self, picture: Tensor, blanked: Tensor | None = None) -> Tensor:
-        """Returns tokens [B, C, G, G] of pictures [B, 3, S, S] from `as_input`, G = S / 8.
+        """Returns tokens [B, C, G, G] of pictures [B, 3, S, S] from `as_input`, G = S / cell.
 
         Args:
             picture: white is zero.
@@ -42,7 +56,7 @@ class PatchEncoder(nn.Module):
         if blanked is None:
             hidden = torch.zeros_like(picture[:, :1])
         else:
-            hidden = blanked.repeat_interleave(CELL, -1).repeat_interleave(CELL, -2)
+            hidden = blanked.repeat_interleave(self.cell, -1).repeat_interleave(self.cell, -2)
             picture = picture * (1 - hidden)
         features = self.stem(torch.cat([picture, hidden], dim=1))
         for block in self.blocks:

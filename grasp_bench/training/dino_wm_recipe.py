@@ -15,12 +15,12 @@ from grasp_bench.training.loop import LossFunction, Schedule, mixed_precision
 from grasp_bench.training.picture_loss import picture_loss
 from grasp_bench.training.training_run import Recipe, TrainedModel, TrainingRun
 
-# 8 x 8 tokens of 128 numbers: 108 of the encoder, 10 of proprioception, 10 of the action.
+# 4 x 4 tokens of 96 numbers: 76 of the encoder, 10 of proprioception, 10 of the action.
 SMALL = DinoWMConfig(
-    side=8,
-    features=108,
-    depth=4,
-    heads=4,
+    side=4,
+    features=76,
+    depth=3,
+    heads=3,
     head_width=32,
     hidden=384,
     image_size=64,
@@ -56,7 +56,9 @@ class DinoWMRecipe(Recipe):
         model = DinoWM(self.architecture).to(run.device)
         encoder = model.encoder
         assert isinstance(encoder, PatchEncoder)
-        decoder = PatchDecoder(self.architecture.features, self.architecture.encoder_width)
+        decoder = PatchDecoder(
+            self.architecture.features, self.architecture.encoder_width, cell=encoder.cell
+        )
         parts = nn.ModuleList([encoder, decoder.to(run.device)])
         parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         pixels = PUSHT.observe(run.random_frames(self.pool_frames, self.seed), model.view).pixels

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from grasp_bench.models.layers import as_input
-from grasp_bench.models.patch_encoder import CELL, PatchDecoder, PatchEncoder
+from grasp_bench.models.patch_encoder import PatchDecoder, PatchEncoder
 from grasp_bench.training.loop import LossFunction
 
 # Each batch blanks a share of cells between zero and this, so that the encoder also sees
@@ -30,7 +30,6 @@ def picture_loss(
         batch: frames a step.
     """
     device = next(decoder.parameters()).device
-    cells = pixels.shape[1] // CELL
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         rows = torch.randint(len(pixels), (batch,), generator=generator)
@@ -39,6 +38,7 @@ def picture_loss(
             with torch.no_grad():
                 tokens = encoder(picture)
             return (decoder(tokens) - picture).square().mean(), {}
+        cells = len(picture[0, 0]) // encoder.cell
         share = float(torch.rand((), generator=generator)) * _LARGEST_SHARE
         blanked = (torch.rand(batch, 1, cells, cells, generator=generator) < share).float()
         error = (decoder(encoder(picture, blanked.to(device))) - picture).square()

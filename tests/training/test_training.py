@@ -127,7 +127,7 @@ def test_a_small_dino_wm_learns_one_step_ahead_and_plans(datasets, tmp_path):
     first, last = (card["curves"]["dynamics"][i] for i in (0, -1))
     assert last["tokens"] < first["tokens"] / 2
     loaded = load_model(str(path))
-    assert loaded.model.latent_shape == (64, 38)
+    assert loaded.model.latent_shape == (16, 38)
     assert loaded.model.context == 3
     states = load_demonstrations(datasets / "train", "train").states[:, ::20].reshape(-1, 7)
     tokens = loaded.model.encode(PUSHT.observe(states, loaded.model.view))[..., :28]
