@@ -58,7 +58,6 @@ def reading_notes(
 def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
     """Names the settings and hardware that all trials share, and the criterion of success."""
     one = finished.iloc[0]
-    unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
     cap = "" if pd.isna(one["max_iterations"]) else f", at most {one['max_iterations']} iterations"
     hardware = finished[["cpu", "cores", "accelerator"]].drop_duplicates()
     machines = sorted(
@@ -66,6 +65,7 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
         for cpu, cores, gpu in hardware.itertuples(index=False, name=None)
     )
     workers = "/".join(str(count) for count in sorted(finished["workers"].unique()))
+    budgets = budgets_text(finished)
     judged_by = f"criterion '{criterion}'" if criterion else "default criterion"
     closed_loop = (
         f"Closed loop (MPC): the planner replans every {one['replan_every']} model step(s) from "
@@ -74,7 +74,7 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
     return [
         f"Success: the {judged_by} of the "
         f"environment {one['environment']}. "
-        f"Budget {one['budget']:g} {unit}{cap}, stop: {one['stop']}, batch {one['batch']}, "
+        f"{budgets[0].upper()}{budgets[1:]}{cap}, stop: {one['stop']}, batch {one['batch']}, "
         f"tasks: {one['tasks']} set, seed {one['master_seed']}, "
         f"protocol version {one['protocol_version']}.",
         *([] if one["protocol"] == "open-loop" else [closed_loop]),
@@ -83,6 +83,16 @@ def protocol_notes(finished: pd.DataFrame, criterion: str = "") -> list[str]:
         f"World model {one['model']} ({one['model_sha256'][:12]}), {one['device']}, "
         f"{'; '.join(machines)}, {one['threads']} torch thread(s) x {workers} worker(s).",
     ]
+
+
+def budgets_text(finished: pd.DataFrame) -> str:
+    """Names the budget, or each planner's, such as "budget 2 planner seconds"."""
+    unit = "planner seconds" if finished["clock"].iloc[0] == "wall" else "candidate plans"
+    budgets = finished.groupby("planner_label", observed=True, sort=False)["budget"].first()
+    if budgets.nunique() == 1:
+        return f"budget {budgets.iloc[0]:g} {unit}"
+    each = ", ".join(f"{label} {budget:g}" for label, budget in budgets.items())
+    return f"budgets in {unit}: {each}"
 
 
 def hardware_notes(trials: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:

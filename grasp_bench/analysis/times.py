@@ -37,7 +37,7 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
     if not table.unit:
         raise UserError("a final plan has no time to success: use --outcome first")
     trials = judged(trials)
-    budget = float(trials["budget"].iloc[0])
+    budgets = trials.groupby("planner_label", observed=True)["budget"].max()
     planners = table.contenders
     rows = [[Entry(column.title)] for column in planners]
     records: list[dict[str, object]] = []
@@ -49,7 +49,7 @@ def times_sheet(table: ResultTable, trials: pd.DataFrame, intervals: bool = True
             if cell is None:
                 line.append(Entry(NOTHING))
                 continue
-            line.append(_entry(cell, test, budget, table.clock_unit, intervals))
+            line.append(_entry(cell, test, budgets[column.label], table.clock_unit, intervals))
             records.append(
                 {
                     "horizon": row.horizon,

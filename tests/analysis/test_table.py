@@ -226,6 +226,21 @@ def test_numbers_that_do_not_compare_are_not_put_into_one_table(results, name, v
         combine([one, two])
 
 
+def test_in_candidates_each_planner_may_have_a_budget_of_its_own(results):
+    frames = [
+        results({label: range(3)}, name=f"{label}.parquet", clock="iterations", budget=budget)
+        for label, budget in (("grasp", 750.0), ("cem", 30.0))
+    ]
+    table = build_table(combine(frames))
+    assert "Budgets in candidate plans: grasp 750, cem 30" in written(table, "markdown")
+    assert table.rows[0].cells["cem"].mean_of_all.time < 31
+    again = results(
+        {"cem": range(3)}, name="again.parquet", horizon=80, clock="iterations", budget=40.0
+    )
+    with pytest.raises(UserError, match="differ in budget"):
+        combine([*frames, again])
+
+
 def test_one_name_for_two_configurations_is_refused(results):
     one = results({"grasp": range(3)})
     two = results(

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grasp_bench.analysis.aggregate import DISPLAY_NAMES, ResultTable
+from grasp_bench.analysis.footnotes import budgets_text
 from grasp_bench.analysis.published import PAPER
 from grasp_bench.analysis.stats import Interval
 from grasp_bench.core.errors import UserError
@@ -178,10 +179,9 @@ def provenance(table: ResultTable, trials: pd.DataFrame) -> str:
     """Says in sentences what made the trials of a figure, and which executed no plan."""
     one = trials.iloc[0]
     titles = {column.label: column.title for column in table.columns}
-    unit = "planner seconds" if one["clock"] == "wall" else "candidate plans"
     return (
         f"{len(trials)} trials; world model {one['model']} ({one['model_sha256'][:12]}), "
-        f"{one['tasks']} tasks, budget {one['budget']:g} {unit}, batch {one['batch']}, "
+        f"{one['tasks']} tasks, {budgets_text(trials)}, batch {one['batch']}, "
         f"seed {one['master_seed']}, protocol version {one['protocol_version']}. "
         + " ".join(not_run_notes(trials, titles))
     ).strip()

@@ -43,7 +43,7 @@ def draw_solved(table: ResultTable, trials: pd.DataFrame) -> Drawing:
     unit = "planner seconds" if table.unit == "s" else "candidate plans"
     figure = new_figure(max(4.5, 3.6 * columns), lines * (2.3 + 0.16 * len(looks)))
     panels = figure.subfigures(lines, columns, squeeze=False).ravel()
-    first, budget = (float(trials[name].iloc[0]) for name in ("check_first", "budget"))
+    first, budget = float(trials["check_first"].iloc[0]), float(trials["budget"].max())
     cells = by_cell(trials, ["success", "time_to_success"])
     times = {cell: times_of(own, budget) for cell, own in cells.items()}
     for place, (row, panel) in enumerate(zip(table.rows, panels, strict=False)):
