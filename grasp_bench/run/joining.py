@@ -46,14 +46,14 @@ def check_same_settings(trials: pd.DataFrame, advice: str) -> None:
     """
     for column in identifying_columns(bool(trials["model_file_sha256"].isna().all())):
         values = sorted(map(str, trials[column].unique()))
-        if len(values) > 1 and not (column == "budget" and budgets_are_the_planners(trials)):
+        if len(values) > 1 and not (column == "budget" and _budgets_are_the_planners(trials)):
             raise UserError(
                 f"these results differ in {column} ({', '.join(values)}), so their numbers do "
                 f"not compare: {advice}"
             )
 
 
-def budgets_are_the_planners(trials: pd.DataFrame) -> bool:
+def _budgets_are_the_planners(trials: pd.DataFrame) -> bool:
     """Tells whether budgets are candidates, and every planner has one."""
     by_planner = trials.groupby("planner_label", observed=True)["budget"].nunique()
     return bool((trials["clock"] == "iterations").all() and (by_planner == 1).all())

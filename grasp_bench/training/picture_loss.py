@@ -38,7 +38,7 @@ def picture_loss(
             with torch.no_grad():
                 tokens = encoder(picture)
             return (decoder(tokens) - picture).square().mean(), {}
-        cells = len(picture[0, 0]) // encoder.cell
+        cells = picture.shape[-1] // encoder.cell
         share = float(torch.rand((), generator=generator)) * _LARGEST_SHARE
         blanked = (torch.rand(batch, 1, cells, cells, generator=generator) < share).float()
         error = (decoder(encoder(picture, blanked.to(device))) - picture).square()

@@ -93,6 +93,8 @@ SOURCE = """
     thin = having(latent_shape=(4, 0))
     blind, dot, styled = having(view=64), having(view=View(0)), having(view=View(8, None))
     drawn = having(prior=object())
+    careless, wider = having(rough=object()), having(rough=having(latent_shape=(5,))("cpu"))
+    nested = having(rough=having(rough=linear("cpu"))("cpu"))
 
     def naming(*fields):
         return lambda device: LoadedModel(linear(device), *fields)
@@ -168,6 +170,9 @@ def test_a_loaded_model_keeps_the_name_and_hash_that_its_factory_gave(file):
         ("dot", "view is View"),
         ("styled", "view is View"),
         ("drawn", "Error: .*draws"),
+        ("careless", "rough form is object, which lacks frameskip"),
+        ("wider", "rough form has other latents"),
+        ("nested", "rough form has one of its own"),
         ("nameless", "name ''"),
         ("numbered", "name 3"),
         ("broken", "name 'a"),
