@@ -27,7 +27,8 @@ def main() -> None:
     trials = trials[~trials["planner"].isin(BOUNDS)].assign(planner=trials["planner_label"])
     for outcome in ("success", "final_plan_success"):
         print(f"\n{outcome} over all horizons")
-        _compare(trials.pivot(index="task_id", columns="planner", values=outcome).astype(bool))
+        counted = trials.assign(**{outcome: trials[outcome].fillna(False)})
+        _compare(counted.pivot(index="task_id", columns="planner", values=outcome))
     longest = trials["horizon"].max()
     to_the_end = trials["planner_time"] > 0.9 * trials["budget"]
     late = trials[to_the_end & (trials["horizon"] == longest) & (trials["iterations"] > 0)]
@@ -40,6 +41,7 @@ def main() -> None:
 
 
 def _compare(success: pd.DataFrame) -> None:
+    success = success.dropna(axis="columns").astype(bool)  # planners that ran on every task
     print(success.mean().sort_values(ascending=False).round(3).to_string())
     pairs = itertools.combinations(success.columns, 2)
     for one, other in pairs:
