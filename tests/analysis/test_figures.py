@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -144,6 +145,10 @@ def test_at_most_six_planners_are_coloured_the_papers_the_best_and_the_best_with
     assert set(looks) == {"cem", "grasp", "mine-5", "mine-8"}
     alone = results({"grasp": [], "demo": range(40)})
     assert styles(build_table(alone))["grasp"] == looks["grasp"]
+    further = trials[trials["planner"] != "mine-8"].assign(horizon=80)
+    further["trial_key"] += "-further"
+    looks = styles(build_table(pd.concat([trials, further])))
+    assert set(looks) == {"cem", "grasp", "mine-5", "mine-7"}  # mine-8 ran at fewer horizons
 
 
 def test_names_at_line_ends_never_overlap_and_keep_their_order():

@@ -67,8 +67,8 @@ def styles(table: ResultTable) -> dict[str, Style]:
     """Returns the styles, by label, of the planners to show in colour; the others are grey.
 
     A paper's planner has the same style in all figures. With more planners than a reader tells
-    apart, the coloured ones are the paper's, and of the others the one that solves most with a
-    learned prior and the one that solves most without.
+    apart, the coloured ones are the paper's, and of the others that ran at the most horizons the
+    one that solves most with a learned prior and the one that solves most without.
     """
     planners = table.contenders
     # The title of a planner's only or plain configuration is its name.
@@ -76,7 +76,7 @@ def styles(table: ResultTable) -> dict[str, Style]:
     others = [column for column in planners if column.title not in places]
     if len(planners) > MOST_COLOURED:
         rates = {c.label: [cell.rate for cell in table.cells_of(c.label).values()] for c in others}
-        others.sort(key=lambda column: sum(rates[column.label]) / len(rates[column.label]))
+        others.sort(key=lambda c: (len(rates[c.label]), sum(rates[c.label]) / len(rates[c.label])))
         best = {column.learned: column for column in others}
         others = list(best.values())
     others.sort(key=lambda column: not column.learned)
