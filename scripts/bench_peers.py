@@ -5,8 +5,9 @@
 A row does the same iterations on one task at H=80 with `pusht-compact`, one thread, in this
 process's own seconds: with a solver of the library, whose cost is that of our model; with our
 planner, the model computed by torch (GRASP_BENCH_COMPILE=0); with our planner and the kernel; with
---bfloat16 also with populations costed in bfloat16, for processors that compute in it. Every round
-runs each in turn, and the table shows medians. Without the library its column stays empty.
+--samples also with populations costed in bfloat16 (AMX) or in integers of 8 bits (VNNI), for
+processors that compute in those. Every round runs each in turn, and the table shows medians.
+Without the library its column stays empty.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ ROWS: tuple[tuple[str, dict[str, Any], int, dict[str, Any] | None], ...] = (
     ("gd", {"optimiser": "adam", "starts": 16}, 50, {"solver": "AdamSolver", "samples": 16}),
     ("grasp", {}, 750, None),  # as published
 )
-PEER, TORCH, KERNEL, BFLOAT16 = "peer", "torch", "kernel", "bfloat16"
+PEER, TORCH, KERNEL, BFLOAT16, INT8 = "peer", "torch", "kernel", "bfloat16", "int8"
 
 
 def make_model(name: str, kernel: bool) -> WorldModel:
@@ -87,20 +88,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="pusht-compact")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--samples", choices=[BFLOAT16, INT8])
     given = parser.parse_args()
     torch.set_num_threads(1)
     models = {TORCH: (given.model, False), KERNEL: (given.model, True)}
-    if given.bfloat16:
-        models[BFLOAT16] = f"{given.model}@bfloat16-samples", True
+    if given.samples:
+        models[given.samples] = f"{given.model}@{given.samples}-samples", True
     problems = {
         who: make_problem(make_model(*model), "cpu", STEPS, 1) for who, model in models.items()
     }
     peers = importlib.util.find_spec("stable_worldmodel") is not None
     print(describe_system("cpu").cpu, describe_system("cpu").compiler, sep=", ")
     headings = ["", "iterations", *(f"{who}, s" for who in (PEER, *models))]
-    headings += [f"{who} / {KERNEL}" for who in (PEER, TORCH)]
-    headings += [f"{who} / {BFLOAT16}" for who in (PEER, TORCH) if given.bfloat16]
+    fast = [KERNEL, *([given.samples] if given.samples else [])]
+    headings += [f"{who} / {ours}" for ours in fast for who in (PEER, TORCH)]
     print("|", " | ".join(headings), "|")
     print("|", " | ".join("---" for _ in headings), "|")
     for name, settings, count, peer in ROWS:
@@ -114,8 +115,7 @@ def main() -> None:
         ]
         ratios = [
             statistics.median(r[who] / r[ours] for r in rounds) if who in work else None
-            for ours in (KERNEL, BFLOAT16)
-            if ours in work
+            for ours in fast
             for who in (PEER, TORCH)
         ]
         label = ", ".join([name, *(f"{k}={v}" for k, v in settings.items())])

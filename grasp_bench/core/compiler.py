@@ -48,7 +48,8 @@ def _compiled(source: Path, compiler: Sequence[str]) -> ctypes.CDLL | None:
         return None
     # A home may be shared by machines whose processors know other instructions.
     target = _output([*compiler, "-march=native", "-E", "-v", "-x", "c", os.devnull])
-    made_of = "\n".join([source.read_text(), _FLAGS, version, target])
+    preprocessed = _output([*compiler, *shlex.split(_FLAGS), "-E", str(source)])
+    made_of = "\n".join([preprocessed, _FLAGS, version, target])
     name = f"{source.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     with suppress(subprocess.SubprocessError):
         with suppress(OSError):

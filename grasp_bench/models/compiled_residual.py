@@ -60,9 +60,9 @@ class CompiledLayers:
             latent, enter.weight.shape[1] - latent, width, len(blocks), norms[0].eps,
             *(weights.data_ptr() for weights in self._weights),
         )  # fmt: skip
-        self._network, self._at = network, ctypes.addressof(network)
+        self._network, self.address = network, ctypes.addressof(network)
         self._library = library
-        self._tape_size = library.tape_size(self._at)
+        self._tape_size = library.tape_size(self.address)
 
     @classmethod
     def of(cls, predictor: Any) -> CompiledLayers | None:
@@ -78,7 +78,7 @@ class CompiledLayers:
         state, action = inputs.tensor_split([latent], dim=-1)
         with torch.no_grad():
             layers = cls(library, predictor)
-            following, _ = layers.forward(_rows(state), _rows(action), keep=False)
+            following, _ = layers.forward(as_rows(state), as_rows(action), keep=False)
             right = torch.allclose(following, predictor.layered(state, action), *_TOLERANCES)
         return layers if right else None
 
@@ -87,7 +87,7 @@ class CompiledLayers:
         rows, following, scratch = len(state), torch.empty_like(state), self._scratch(state)
         tape = state.new_empty(rows * self._tape_size) if keep else None
         self._library.forward(
-            self._at, rows, state.data_ptr(), action.data_ptr(), following.data_ptr(),
+            self.address, rows, state.data_ptr(), action.data_ptr(), following.data_ptr(),
             None if tape is None else tape.data_ptr(), scratch.data_ptr(),
         )  # fmt: skip
         return following, tape
@@ -98,13 +98,13 @@ class CompiledLayers:
         """Fills gradients by state [R, D], unless None, and action [R, A] from that by F [R, D]."""
         scratch = self._scratch(gradient)
         self._library.backward(
-            self._at, len(gradient), gradient.data_ptr(), tape.data_ptr(),
+            self.address, len(gradient), gradient.data_ptr(), tape.data_ptr(),
             None if by_state is None else by_state.data_ptr(), by_action.data_ptr(),
             scratch.data_ptr(),
         )  # fmt: skip
 
     def _scratch(self, like: Tensor) -> Tensor:
-        return like.new_empty(self._library.scratch_size(self._at, len(like)))
+        return like.new_empty(self._library.scratch_size(self.address, len(like)))
 
 
 def compiled_step(state: Tensor, action: Tensor, layers: CompiledLayers) -> Tensor:
@@ -117,7 +117,7 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, state: Tensor, action: Tensor, layers: CompiledLayers) -> Tensor:
         keep = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        following, tape = layers.forward(_rows(state), _rows(action), keep)
+        following, tape = layers.forward(as_rows(state), as_rows(action), keep)
         ctx.layers, ctx.tape, ctx.shapes = layers, tape, (state.shape, action.shape)
         return following.reshape(state.shape)
 
@@ -127,11 +127,12 @@ class _Step(torch.autograd.Function):
         state_shape, action_shape = ctx.shapes
         by_state = gradient.new_empty(state_shape) if ctx.needs_input_grad[0] else None
         by_action = gradient.new_empty(action_shape)
-        ctx.layers.backward(_rows(gradient), ctx.tape, by_state, by_action)
+        ctx.layers.backward(as_rows(gradient), ctx.tape, by_state, by_action)
         return by_state, by_action, None
 
 
-def _rows(x: Tensor) -> Tensor:
+def as_rows(x: Tensor) -> Tensor:
+    """Returns [..., D] as contiguous rows [R, D]."""
     return x.reshape(-1, x.shape[-1]).contiguous()
 
 

@@ -98,8 +98,8 @@ INLINE vec least(vec a, vec b) {
     return (vec)(((ivec)a & first) | ((ivec)b & ~first));
 }
 
-/* 1 / (1 + exp(-x)); exp by Cephes' polynomial after splitting off a power of two. */
-INLINE vec sigmoid(vec x) {
+/* exp(-x) by Cephes' polynomial after splitting off a power of two. */
+INLINE vec exp_of_minus(vec x) {
     const vec zero = {0};
     const vec t = least(-least(x, zero + 87.0f), zero + 87.0f);
     const vec magic = zero + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
@@ -113,8 +113,10 @@ INLINE vec sigmoid(vec x) {
     p = p * f + 5.0000001201e-1f;
     p = p * f * f + f + 1.0f;
     const ivec bits = (__builtin_convertvector(n, ivec) + 127) << 23;
-    return 1.0f / (1.0f + p * (vec)bits);
+    return p * (vec)bits;
 }
+
+INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exp_of_minus(x)); }
 
 static void silu(const float *x, float *y, int64_t n) {
     for (int64_t i = 0; i < n; i += LANES) {

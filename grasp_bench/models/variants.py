@@ -10,9 +10,11 @@ from torch import nn
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.models.dino_wm import DinoWM
+from grasp_bench.models.int8_residual import Int8Residual
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.layers import round_to_bfloat16
 from grasp_bench.models.lewm import LeWM
+from grasp_bench.models.residual import ResidualPredictor
 
 Varied = DinoWM | LeWM | LatentWorldModel
 
@@ -24,6 +26,15 @@ def _compute_in_bfloat16(model: Varied) -> None:
 def _choose_in_bfloat16(model: Varied) -> None:
     rough = deepcopy(model)
     round_to_bfloat16(_layers(rough))
+    model.rough = rough
+
+
+def _choose_in_int8(model: Varied) -> None:
+    predictor = getattr(model, "predictor", None)
+    if not isinstance(predictor, ResidualPredictor):
+        raise UserError(f"'@int8-samples' is a variant of compact and pose, not of {model.kind}")
+    rough = deepcopy(model)
+    rough.predictor = Int8Residual(deepcopy(predictor))
     model.rough = rough
 
 
@@ -49,6 +60,7 @@ VARIANTS: MappingProxyType[str, Callable[[Varied], None]] = MappingProxyType(
     {
         "bfloat16": _compute_in_bfloat16,
         "bfloat16-samples": _choose_in_bfloat16,
+        "int8-samples": _choose_in_int8,
         "checkpointing": _keep_no_activations,
         "one-frame": _remember_one_frame,
     }
