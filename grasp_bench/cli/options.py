@@ -25,8 +25,8 @@ from grasp_bench.trial.protocol import (
 PLANNER_HELP = "A name of `grasp-bench planners`, file.py:Class or module:Class."
 MODEL_HELP = (
     "World model: a name, a path, file.py:make_model or module:make_model. Also "
-    "NAME@bfloat16 and NAME@bfloat16-samples; of dino-wm and lewm NAME@checkpointing and "
-    "NAME@one-frame."
+    "NAME@bfloat16 and NAME@bfloat16-samples; of compact and pose NAME@int8-samples; of dino-wm "
+    "and lewm NAME@checkpointing and NAME@one-frame."
 )
 
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]

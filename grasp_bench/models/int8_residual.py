@@ -59,9 +59,10 @@ class Int8Residual(nn.Module):
         """Takes a predictor whose weights will not change."""
         super().__init__()
         self.predictor = predictor
+        blocks: list[Any] = list(predictor.blocks)
         self.blocks = nn.ModuleList(
             nn.Sequential(block[0], Int8Linear(block[1]), block[2], Int8Linear(block[3]))
-            for block in predictor.blocks
+            for block in blocks
         )
         self._inference = InferenceCopy(Int8Kernel.of)
 

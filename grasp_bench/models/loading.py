@@ -75,9 +75,9 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
             `file.py:make_model` or `module:make_model`. A plugin names a factory: a function of
             the device's name that returns a `LoadedModel` or a bare `WorldModel`. Behind the
             name, `@bfloat16` has the predictor compute in that type, `@bfloat16-samples` has it
-            compute so only where planners choose among many plans, `@checkpointing` has
-            gradients take less memory and more time, and `@one-frame` shows a model with a
-            context no more than the last frame.
+            compute so only where planners choose among many plans, `@int8-samples` the same in
+            integers of 8 bits, `@checkpointing` has gradients take less memory and more time, and
+            `@one-frame` shows a model with a context no more than the last frame.
         device: where the model lives, e.g. "cpu" or "cuda".
 
     Raises:

@@ -48,7 +48,7 @@ class DinoWMRecipe(Recipe):
     pool_frames: int = 200_000
     vision: Schedule = Schedule(steps=6_000, batch=64, learning_rate=2e-3, average=0.995)
     dynamics: Schedule = Schedule(
-        steps=60_000, batch=64, learning_rate=6e-4, weight_decay=1e-2, warmup=500, average=0.999
+        steps=24_000, batch=64, learning_rate=6e-4, weight_decay=1e-2, warmup=500, average=0.999
     )
 
     def train(self, run: TrainingRun) -> TrainedModel:

@@ -1,4 +1,4 @@
-"""Variants of a model: bfloat16, bfloat16 to choose by, and gradients by checkpointing."""
+"""Variants of a model: bfloat16, rounded numbers to choose by, and gradients by checkpointing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -124,8 +124,10 @@ def test_populations_are_costed_roughly_and_the_chosen_plans_exactly(checkpoint,
     assert not torch.equal(found, exact)
 
 
-def test_a_plan_chosen_roughly_is_as_good_and_its_cost_is_exact():
-    plain, mixed = load_model("pusht-compact"), load_model("pusht-compact@bfloat16-samples")
+@pytest.mark.parametrize("variant", ["bfloat16-samples", "int8-samples"])
+def test_a_plan_chosen_roughly_is_as_good_and_its_cost_is_exact(variant):
+    plain, mixed = load_model("pusht-compact"), load_model(f"pusht-compact@{variant}")
+    assert mixed.sha256 == plain.sha256
     tasks = load_tasks("tune", 20, 8)
     found = []
     for loaded in (plain, mixed):
@@ -184,13 +186,16 @@ def test_attention_is_the_fused_kernel(checkpoint, monkeypatch):
     assert len(called) == 3 * STEPS
 
 
-def test_other_models_have_no_variants_and_settings_are_those_of_the_model(refused):
+def test_other_models_have_no_variants_and_settings_are_those_of_the_model(refused, checkpoint):
     sentence = refused(
         "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@one-frame"
     )
     assert "dino-wm and lewm" in sentence
     assert "pusht-compact@" in refused(
         "run", "--planner", "cem", "--horizon", 20, "--model", "pusht-compact@float16"
+    )
+    assert "compact and pose" in refused(
+        "run", "--planner", "cem", "--horizon", 20, "--model", f"{checkpoint}@int8-samples"
     )
     assert find_settings("pusht-compact@bfloat16-samples") == find_settings("pusht-compact")
     assert Path(find_settings("pusht-compact").path).name == "pusht-compact.json"
