@@ -27,7 +27,7 @@ def population_cost(problem: Problem, plans: Tensor, chosen: int) -> Tensor:
     """Computes the goal costs [B, N] of plans [B, N, T, A], of which the cheapest will be used.
 
     A model with a `rough` form costs all plans in that, and costs the `chosen` cheapest and the
-    first of each problem again itself. No other plan then has a lower cost than the chosen.
+    first of each problem again itself. Every other plan then has a higher cost than the chosen.
     """
     rough = getattr(problem.model, "rough", None)
     if rough is None:
@@ -37,7 +37,8 @@ def population_cost(problem: Problem, plans: Tensor, chosen: int) -> Tensor:
     places = torch.cat([places, torch.zeros_like(places[:, :1])], dim=1)
     exact = goal_cost(problem, plans.take_along_dim(places[:, :, None, None], dim=1))
     highest = exact[:, :chosen].amax(dim=1, keepdim=True)
-    return costs.maximum(highest).scatter(1, places, exact)
+    above = highest.nextafter(torch.full_like(highest, torch.inf))
+    return costs.maximum(above).scatter(1, places, exact)
 
 
 def end_cost(problem: Problem, ends: Sequence[Tensor]) -> Tensor:

@@ -124,6 +124,18 @@ def test_populations_are_costed_roughly_and_the_chosen_plans_exactly(checkpoint,
     assert not torch.equal(found, exact)
 
 
+def test_a_plan_that_was_costed_roughly_never_ties_with_the_chosen(checkpoint):
+    model, rough = (load_model(str(checkpoint)).model for _ in range(2))
+    rough.goal_distance = lambda states, goals, weight: 0 * states.flatten(2).sum(-1)
+    model.rough = rough
+    problem = problem_of(model)
+    with torch.no_grad():
+        exact, found = goal_cost(problem, plans()), population_cost(problem, plans(), 1)
+    best = found.argmin(1, keepdim=True)
+    torch.testing.assert_close(found.gather(1, best), exact.gather(1, best))
+    assert ((found == found.gather(1, best)).sum(1) == 1).all()
+
+
 @pytest.mark.parametrize("variant", ["bfloat16-samples", "int8-samples"])
 def test_a_plan_chosen_roughly_is_as_good_and_its_cost_is_exact(variant):
     plain, mixed = load_model("pusht-compact"), load_model(f"pusht-compact@{variant}")
