@@ -10,9 +10,8 @@ WORKERS ?= $(if $(filter cpu,$(DEVICE)),$(shell env -u OMP_NUM_THREADS nproc 2>/
 PIP_ARGS ?=
 PRESET ?= paper
 MODEL ?= pusht-compact
-# Planner seconds: those that the model's settings were tuned for.
-BUDGET_pusht-patch := 3
-BUDGET ?= $(or $(BUDGET_$(MODEL)),2)
+# Planner seconds: those that the settings were tuned for.
+BUDGET ?= 2
 TASKS ?= eval
 # Another model's results do not go into the same folder, nor those of other tasks.
 NAME := $(notdir $(basename $(MODEL)))
@@ -36,7 +35,7 @@ help:
 	@echo "make reproduce        the paper's table, TRIALS=50 tasks a cell (TRIALS=500: the paper's size);"
 	@echo "                      PRESET=all: every planner; MODEL=..., TASKS=human: of others; DEVICE=cuda"
 	@echo "make short            the same at H = 10, 20, 30"
-	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-patch, pusht-pose: other models"
+	@echo "make ablation         GRASP with one thing changed at a time; MODEL=pusht-pose: another model"
 	@echo "make regression       a deterministic sweep compared with the stored one"
 	@echo "make regression-baseline  store a new one, after a change that is meant"
 

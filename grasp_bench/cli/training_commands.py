@@ -26,9 +26,7 @@ HeldOutData = Annotated[
 def train(
     recipe: Annotated[
         str,
-        typer.Option(
-            help="compact, dino-wm-small, patch, pose; smoke, dino-wm-smoke, patch-smoke."
-        ),
+        typer.Option(help="compact, dino-wm-small, pose; smoke, dino-wm-smoke, pose-smoke."),
     ] = "compact",
     data: TrainingData = Path("data/train"),
     held_out: HeldOutData = Path("data/held-out"),
@@ -42,23 +40,17 @@ def train(
             help="Checkpoint to write.", show_default="checkpoints/pusht-RECIPE.safetensors"
         ),
     ] = None,
-    dinov2: Annotated[
-        str | None,
-        typer.Option(help="DINOv2 weights for the patch recipe: a name on the hub, or a folder."),
-    ] = None,
     device: Device = "cpu",
     threads: Threads = 1,
 ) -> None:
     """Train a world model; the same command again resumes a stopped run."""
     import torch
 
-    from grasp_bench.training.catalogue import get_recipe, with_dinov2
+    from grasp_bench.training.catalogue import get_recipe
     from grasp_bench.training.pipeline import train_world_model
 
     torch.set_num_threads(threads)
     chosen = get_recipe(recipe)
-    if dinov2 is not None:
-        chosen = with_dinov2(chosen, dinov2)
     run = run or Path("runs") / recipe
     out = out or Path("checkpoints") / f"pusht-{recipe}.safetensors"
     with _stages() as report:

@@ -3,15 +3,13 @@
 from grasp_bench.models.checkpoint import is_plugin, list_models, save_checkpoint
 from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.loading import LoadedModel, load_model
-from grasp_bench.models.patch import PatchConfig, PatchWorldModel
-from grasp_bench.models.pose import PoseWorldModel
+from grasp_bench.models.pose import PoseConfig, PoseWorldModel
 
 __all__ = [
     "CompactConfig",
     "CompactWorldModel",
     "LoadedModel",
-    "PatchConfig",
-    "PatchWorldModel",
+    "PoseConfig",
     "PoseWorldModel",
     "is_plugin",
     "list_models",

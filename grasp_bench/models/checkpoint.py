@@ -16,8 +16,7 @@ from grasp_bench.models.compact import CompactConfig, CompactWorldModel
 from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.lewm import LeWM, LeWMConfig
-from grasp_bench.models.patch import PatchConfig, PatchWorldModel
-from grasp_bench.models.pose import PoseWorldModel
+from grasp_bench.models.pose import PoseConfig, PoseWorldModel
 from grasp_bench.models.weights import Architecture, check_weights, load_weights, save_weights
 
 # The working directory's, a source tree's, and where an installed wheel puts the shipped ones.
@@ -34,8 +33,7 @@ CheckpointModel = LatentWorldModel | DinoWM | LeWM
 # The architectures, by the kind that a card names.
 _KINDS: dict[str, Architecture[Any, CheckpointModel]] = {
     CompactWorldModel.kind: Architecture(CompactConfig, CompactWorldModel),
-    PatchWorldModel.kind: Architecture(PatchConfig, PatchWorldModel),
-    PoseWorldModel.kind: Architecture(PatchConfig, PoseWorldModel),
+    PoseWorldModel.kind: Architecture(PoseConfig, PoseWorldModel),
     DinoWM.kind: Architecture(DinoWMConfig, DinoWM),
     LeWM.kind: Architecture(LeWMConfig, LeWM),
 }

@@ -144,10 +144,6 @@ class LatentWorldModel(FrameskipModel, ABC):
         following: Tensor = self.predictor(state, action)
         return following
 
-    def summary(self, state: Tensor) -> Tensor:
-        """Returns what an action prior reads of latents [..., D]: here, all of them."""
-        return state
-
     def distance(self, state: Tensor, goal: Tensor) -> Tensor:
         """Returns the mean squared visual plus the mean squared proprioceptive error, [...]."""
         return self.goal_distance(state, goal, 1.0)

@@ -108,14 +108,13 @@ def load_model(name: str, device: str = "cpu") -> LoadedModel:
     prior, prior_sha256 = found
     if not isinstance(model, LatentWorldModel):
         raise UserError(f"'{path.stem}' is of a kind that takes no action prior")
-    with torch.no_grad():
-        read = model.summary(torch.zeros(1, *model.latent_shape, device=where)).shape[-1]
-    if (prior.config.latent, prior.config.action) != (read, model.action_dim):
+    (latent,) = model.latent_shape
+    if (prior.config.latent, prior.config.action) != (latent, model.action_dim):
         raise UserError(
             f"the action prior {prior_path(path)} reads {prior.config.latent} numbers and gives "
-            f"{prior.config.action}: for this model it must be {read} and {model.action_dim}"
+            f"{prior.config.action}: for this model it must be {latent} and {model.action_dim}"
         )
-    model.prior = LatentPrior(prior, model.summary)
+    model.prior = LatentPrior(prior)
     return replace(loaded, prior_sha256=prior_sha256)
 
 

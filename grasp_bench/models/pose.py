@@ -1,49 +1,78 @@
-"""The pose world model: the patch model's poses, found without labels, as its latent."""
+"""The pose world model: the block's pose, found without labels, as its latent."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from grasp_bench.models.latent import LatentWorldModel
-from grasp_bench.models.patch import PatchConfig, PatchWorldModel
-from grasp_bench.models.patch_encoder import flat_tokens
-from grasp_bench.models.redraw import POSE_SIZE
+from grasp_bench.models.latent import PROPRIO_DIM, LatentConfig, LatentWorldModel
+from grasp_bench.models.patch_encoder import CELL, PatchDecoder, PatchEncoder, flat_tokens
+from grasp_bench.models.residual import ResidualPredictor
+from grasp_bench.models.token_codes import DIRECTION, POSE_SIZE, TokenDrawer, TokenReader
+
+
+@dataclass(frozen=True)
+class PoseConfig(LatentConfig):
+    """Holds the architecture of a `PoseWorldModel`.
+
+    Attributes:
+        channels: C, numbers per token.
+        encoder_width: channels of the encoder's and the decoder's convolutions.
+        encoder_blocks: residual blocks of the encoder.
+        token_width: hidden width of the networks that read and draw tokens.
+        width: hidden width of the predictor.
+        blocks: its residual blocks.
+    """
+
+    channels: int = 16
+    encoder_width: int = 96
+    encoder_blocks: int = 3
+    token_width: int = 128
+    width: int = 256
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        if self.image_size % CELL:
+            raise ValueError(f"pictures of {self.image_size} px do not divide into {CELL} px cells")
+
+    @property
+    def grid(self) -> int:
+        """Returns G, the tokens along a side."""
+        return self.image_size // CELL
 
 
 class PoseWorldModel(LatentWorldModel):
     """Predicts latents whose visual features are a place and a direction, read from tokens.
 
-    A `PatchWorldModel` draws tokens and reads them again at every step. This model moves the
-    pose alone; it draws only for people to look at. No label enters its training.
+    It moves the pose alone, and draws only for people to look at. No label enters its training.
 
     Attributes:
         encoder: pictures to tokens.
         reader: standardised tokens to poses.
         drawer: poses to standardised tokens.
         decoder: tokens to pictures.
+        token_mean, token_std: standardise tokens, [G * G * C].
     """
 
     kind: ClassVar[str] = "pose"
     token_mean: Tensor
     token_std: Tensor
 
-    def __init__(self, config: PatchConfig, patch: PatchWorldModel | None = None) -> None:
-        """Shares the parts of `patch` and copies its statistics; makes new ones without it."""
+    def __init__(self, config: PoseConfig) -> None:
         super().__init__(config, POSE_SIZE)
-        patch = patch or PatchWorldModel(config)
-        self._grid = config.grid
-        self.encoder, self.decoder = patch.encoder, patch.decoder
-        self.reader, self.drawer = patch.predictor.reader, patch.predictor.drawer
-        self.predictor = patch.predictor.dynamics
-        self.register_buffer("token_mean", patch.visual_mean.clone())
-        self.register_buffer("token_std", patch.visual_std.clone())
-        self.visual_mean.copy_(patch.predictor.pose_mean)
-        self.visual_std.copy_(patch.predictor.pose_std)
-        for name in ("action_mean", "action_std", "proprio_mean", "proprio_std"):
-            getattr(self, name).copy_(getattr(patch, name))
+        self.config: PoseConfig = config
+        self.encoder = PatchEncoder(config.channels, config.encoder_width, config.encoder_blocks)
+        sizes = (config.grid, config.channels, DIRECTION, config.token_width)
+        self.reader, self.drawer = TokenReader(*sizes), TokenDrawer(*sizes)
+        self.predictor = ResidualPredictor(
+            POSE_SIZE + PROPRIO_DIM, self.action_dim, config.width, config.blocks
+        )
+        self.decoder = PatchDecoder(config.channels, config.encoder_width)
+        for name, fill in (("token_mean", torch.zeros), ("token_std", torch.ones)):
+            self.register_buffer(name, fill(config.grid**2 * config.channels))
 
     def features(self, pixels: Tensor) -> Tensor:
         """Returns places and directions [B, 4]."""
@@ -61,4 +90,4 @@ class PoseWorldModel(LatentWorldModel):
         """Draws pictures [B, S, S, 3] uint8 of latents [B, D]."""
         visual, proprio = state.tensor_split([POSE_SIZE], dim=-1)
         tokens = self.drawer(visual * self.visual_std + self.visual_mean, proprio[:, :2])
-        return self.decoder.pixels(tokens * self.token_std + self.token_mean, self._grid)
+        return self.decoder.pixels(tokens * self.token_std + self.token_mean, self.config.grid)

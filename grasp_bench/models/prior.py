@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grasp_bench.models.inference_copy import InferenceCopy, transposed
+from grasp_bench.models.inference_copy import TransposedLinear
 from grasp_bench.models.weights import Architecture, load_attached, save_weights
 
 _SMALLEST, _LARGEST = -4.0, 1.5  # logarithms of a component's deviation, normalised actions
@@ -23,7 +22,7 @@ class PriorConfig:
     """Holds the architecture of a `MixturePrior`.
 
     Attributes:
-        latent: S, width of `LatentWorldModel.summary`.
+        latent: D, width of the world model's latents.
         action: A, width of the world model's actions.
         components: K, Gaussians in the mixture.
         width: hidden width of the residual blocks.
@@ -37,28 +36,11 @@ class PriorConfig:
     blocks: int = 3
 
 
-class TransposedLinear(nn.Linear):
-    """Multiplies as a linear layer does, by transposed weights once they need no gradient."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs)
-        self._inference = InferenceCopy(transposed)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Maps [..., inputs] to [..., outputs]."""
-        copy = self._inference.of(self)
-        if copy is None:
-            return super().forward(rows)
-        bias, weight = copy
-        flat = torch.addmm(bias, rows.reshape(-1, self.in_features), weight)
-        return flat.view(*rows.shape[:-1], self.out_features)
-
-
 class MixturePrior(nn.Module):
     """Models π(a | s, g, k) = Σ_i w_i N(a; μ_i, diag σ_i²) as a mixture density network.
 
-    w, μ and σ are functions of (s, g, g - s, k, 1/k), where s and g are summaries of latents
-    (Bishop, "Mixture density networks", 1994).
+    w, μ and σ are functions of (s, g, g - s, k, 1/k), where s and g are latents (Bishop,
+    "Mixture density networks", 1994).
     """  # noqa: RUF002
 
     def __init__(self, config: PriorConfig) -> None:
@@ -84,8 +66,8 @@ class MixturePrior(nn.Module):
         """Returns log w [..., K], μ [..., K, A] and log σ [..., K, A].
 
         Args:
-            state: [..., S] summaries of states.
-            goal: [..., S] summaries of goals.
+            state: [..., D] latents.
+            goal: [..., D] latents.
             steps_left: [...] model steps between them.
         """  # noqa: RUF002
         time = steps_left[..., None].to(state)
@@ -101,7 +83,7 @@ class MixturePrior(nn.Module):
     def sample(
         self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
     ) -> Tensor:
-        """Samples actions [..., A] as `ActionPrior.sample` does, but from summaries [..., S].
+        """Samples actions [..., A]; see `ActionPrior.sample`.
 
         The first of the draws picks the Gaussian.
         """
@@ -126,28 +108,16 @@ class MixturePrior(nn.Module):
 
 
 class LatentPrior:
-    """Makes a `MixturePrior` an `ActionPrior`, which takes a world model's latents."""
+    """Makes a `MixturePrior` an `ActionPrior` whose weights are no part of the world model's."""
 
-    def __init__(self, mixture: MixturePrior, summary: Callable[[Tensor], Tensor]) -> None:
-        """Takes the mixture and the summary: latents [..., D] to what the mixture reads."""
-        self.mixture, self._summary = mixture, summary
-        self.draws = mixture.draws
+    def __init__(self, mixture: MixturePrior) -> None:
+        self.mixture, self.draws = mixture, mixture.draws
 
     def sample(
         self, state: Tensor, goal: Tensor, steps_left: int, draws: Tensor, temperature: float
     ) -> Tensor:
         """Samples actions [..., A] for states and goals [..., D]; see `ActionPrior.sample`."""
-        # Reads the state last: the model reads it next and finds it in its cache.
-        there, here = self._read(goal), self._read(state)
-        return self.mixture.sample(here, there, steps_left, draws, temperature)
-
-    def _read(self, latents: Tensor) -> Tensor:
-        leading, strides = latents.shape[:-1], latents.stride()[:-1]
-        if all(strides):
-            return self._summary(latents)
-        # Reads a goal that is expanded over a population once.
-        once = tuple(slice(None) if stride else slice(0, 1) for stride in strides)
-        return self._summary(latents[once]).expand(*leading, -1)
+        return self.mixture.sample(state, goal, steps_left, draws, temperature)
 
 
 def prior_path(checkpoint: Path) -> Path:

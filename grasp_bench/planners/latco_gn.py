@@ -37,8 +37,8 @@ class LatCoGN(RestartingPlanner):
 
     A step evaluates T Z model rows forward and backward for ∂F/∂(s, a) and factorises T
     matrices of width A + Z in double precision: at T = 16 on one core of an AMD EPYC 15 ms for
-    the 14 numbers of `pusht-compact`, 13 s for the 1028 of `pusht-patch`. A problem whose
-    equations have no solution in that precision stands still until its restart.
+    the 14 numbers of `pusht-compact`, 13 s for 1028. A problem whose equations
+    have no solution in that precision stands still until its restart.
 
     Attributes:
         iterations: Gauss-Newton steps of one run, before a restart.

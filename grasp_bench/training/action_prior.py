@@ -75,7 +75,7 @@ def train_prior(
         raise UserError(f"'{model_name}' is not a checkpoint of this package: bring its own prior")
     held_out = load_demonstrations(held_out_folder, "held-out")
     run = TrainingRun.open(recipe, data_folder, folder, device, report, model=loaded.sha256)
-    windows = Summaries.of(model, run.encode(model, recipe.seed))
+    windows = PriorEpisodes.of(model, run.encode(model, recipe.seed))
     unseen = encode_episodes(model, held_out, folder / "held-out.safetensors", recipe.seed)
     config = PriorConfig(
         latent=windows.latents.shape[-1],
@@ -91,7 +91,7 @@ def train_prior(
         "model": loaded.name,
         "model_sha256": loaded.sha256,
         **run.facts(command),
-        "held_out": nats_per_action(prior, Summaries.of(model, unseen)),
+        "held_out": nats_per_action(prior, PriorEpisodes.of(model, unseen)),
         "training_seconds": round(trained.seconds),
         "curve": trained.curve,
     }
@@ -100,11 +100,11 @@ def train_prior(
 
 
 @dataclass(frozen=True)
-class Summaries:
+class PriorEpisodes:
     """Holds episodes as a prior sees them.
 
     Attributes:
-        latents: [N, M + 1, S] from `LatentWorldModel.summary`.
+        latents: [N, M + 1, D].
         actions: [N, M, A] normalised.
     """
 
@@ -113,34 +113,34 @@ class Summaries:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: LatentWorldModel, episodes: LatentEpisodes) -> Summaries:
-        """Computes the summaries of encoded episodes."""
+    def of(cls, model: LatentWorldModel, episodes: LatentEpisodes) -> PriorEpisodes:
+        """Standardises encoded episodes."""
         rows = torch.split(torch.arange(len(episodes.actions)), _READ_EPISODES)
-        parts = [model.summary(episodes.latents(model, part)) for part in rows]
+        parts = [episodes.latents(model, part) for part in rows]
         actions = episodes.actions.to(model.visual_mean.device)
         return cls(torch.cat(parts), model.normalise_actions(actions))
 
 
-def prior_loss(prior: MixturePrior, summaries: Summaries, batch: int) -> LossFunction:
+def prior_loss(prior: MixturePrior, episodes: PriorEpisodes, batch: int) -> LossFunction:
     """Returns the negative log likelihood of the first action of windows of 1 to M steps."""
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        windows = draw_windows(summaries, batch, generator)
+        windows = draw_windows(episodes, batch, generator)
         return -prior.log_likelihood(*windows).mean(), {}
 
     return loss
 
 
 def draw_windows(
-    summaries: Summaries, batch: int, generator: torch.Generator, steps: int | None = None
+    episodes: PriorEpisodes, batch: int, generator: torch.Generator, steps: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draws windows of `steps` model steps; None draws a length for each.
 
     Returns:
-        Summaries of states and goals [B, S], the model steps [B] between them and the first
+        States and goals [B, D], the model steps [B] between them and the first
         action [B, A].
     """
-    latents, actions = summaries.latents, summaries.actions
+    latents, actions = episodes.latents, episodes.actions
     longest = actions.shape[1]
     episode = torch.randint(len(actions), (batch,), generator=generator)
     length = torch.randint(1, longest + 1, (batch,), generator=generator)
@@ -153,7 +153,7 @@ def draw_windows(
 
 
 @torch.no_grad()
-def nats_per_action(prior: MixturePrior, summaries: Summaries) -> dict[str, float]:
+def nats_per_action(prior: MixturePrior, episodes: PriorEpisodes) -> dict[str, float]:
     """Returns the mean negative log likelihood of held-out actions, by the model steps left.
 
     Each has that of a standard normal distribution beside it, as a baseline.
@@ -161,7 +161,7 @@ def nats_per_action(prior: MixturePrior, summaries: Summaries) -> dict[str, floa
     nats = {}
     for steps in _REPORTED_STEPS:
         generator = torch.Generator().manual_seed(0)
-        windows = draw_windows(summaries, _HELD_OUT_WINDOWS, generator, steps)
+        windows = draw_windows(episodes, _HELD_OUT_WINDOWS, generator, steps)
         nats[f"{steps}_steps"] = round(-float(prior.log_likelihood(*windows).mean()), 3)
         action = windows[-1]
         squares = float(action.square().sum(-1).mean())

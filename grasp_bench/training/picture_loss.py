@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from grasp_bench.models.layers import as_input
 from grasp_bench.models.patch_encoder import PatchDecoder, PatchEncoder
@@ -16,12 +16,11 @@ _FOREGROUND = 9.0  # additional weight of a pixel that is not background
 
 
 def picture_loss(
-    encoder: nn.Module, decoder: PatchDecoder, pixels: Tensor, batch: int
+    encoder: PatchEncoder, decoder: PatchDecoder, pixels: Tensor, batch: int
 ) -> LossFunction:
-    """Returns the squared error of whole pictures drawn from tokens.
+    """Returns the squared error of whole pictures drawn from the tokens of partly blanked ones.
 
-    A `PatchEncoder` learns with the decoder, by masked prediction: it sees pictures that are
-    partly blanked. Any other encoder stays as it is and sees whole pictures.
+    Encoder and decoder learn together, by masked prediction.
 
     Args:
         encoder: pictures to tokens.
@@ -34,10 +33,6 @@ def picture_loss(
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         rows = torch.randint(len(pixels), (batch,), generator=generator)
         picture = as_input(pixels[rows].to(device))
-        if not isinstance(encoder, PatchEncoder):
-            with torch.no_grad():
-                tokens = encoder(picture)
-            return (decoder(tokens) - picture).square().mean(), {}
         cells = picture.shape[-1] // encoder.cell
         share = float(torch.rand((), generator=generator)) * _LARGEST_SHARE
         blanked = (torch.rand(batch, 1, cells, cells, generator=generator) < share).float()

@@ -166,8 +166,4 @@ class Recipe(Settings, ABC):
 
     @abstractmethod
     def train(self, run: TrainingRun) -> TrainedModel:
-        """Runs the stages; each resumes in the run's folder.
-
-        Raises:
-            UserError: the recipe names weights that do not exist.
-        """
+        """Runs the stages; each resumes in the run's folder."""

@@ -38,8 +38,7 @@ from grasp_bench.core.errors import UserError
 from grasp_bench.models import (
     CompactConfig,
     CompactWorldModel,
-    PatchConfig,
-    PatchWorldModel,
+    PoseConfig,
     PoseWorldModel,
     list_models,
     load_model,
@@ -61,7 +60,7 @@ from grasp_bench.tuning.resolve import resolve_planners
 MOST_SECONDS, MOST_BYTES = 10.0, 2**29
 SHIPPED = Path(__file__).parents[2] / "checkpoints"
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
-TINY = PatchConfig(channels=2, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
+TINY = PoseConfig(channels=2, encoder_width=8, encoder_blocks=1, token_width=8, width=8, blocks=1)
 
 TINY_DINO = DinoWMConfig(
     side=2, features=8, action_embedding=4, proprio_embedding=4, depth=1, heads=2, head_width=4,
@@ -77,7 +76,7 @@ def make_sources(folder: Path) -> list[Path]:
     """Makes a tiny checkpoint of every architecture, with prior, probe, settings and tasks."""
     torch.manual_seed(0)
     compact = CompactConfig(keypoints=2, encoder_channels=8, width=8, blocks=2, decoder_width=8)
-    models = [CompactWorldModel(compact), PatchWorldModel(TINY), PoseWorldModel(TINY)]
+    models = [CompactWorldModel(compact), PoseWorldModel(TINY)]
     models += [DinoWM(TINY_DINO), LeWM(TINY_LEWM)]
     paths = []
     for model in models:
@@ -204,8 +203,8 @@ KINDS = (
     "tasks", *["dino-wm", "lewm"] * 4, "backbone",
 )  # fmt: skip
 
-TINY_MODELS = 5
-WITH_PRIOR = ("prior", "prior card")  # of the first three
+TINY_MODELS = 4
+WITH_PRIOR = ("prior", "prior card")  # of the first two
 OF_TINY = ("settings", "tasks", "probe", "probe card")  # shipped checkpoints may have none
 
 
@@ -225,7 +224,7 @@ def main(folder: Path, seed: int, count: int) -> None:
         faulthandler.dump_traceback_later(300, exit=True)
         rng = Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]
-        chosen = sources[:3] if kind in WITH_PRIOR else sources[:TINY_MODELS]
+        chosen = sources[:2] if kind in WITH_PRIOR else sources[:TINY_MODELS]
         if kind not in OF_TINY and rng.random() < 0.2:
             chosen = sources[TINY_MODELS:]
         path = copied(rng.choice(chosen), folder / "checkpoints")

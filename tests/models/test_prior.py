@@ -5,11 +5,10 @@ import torch
 
 from grasp_bench.core.errors import UserError
 from grasp_bench.models import CompactConfig, CompactWorldModel, load_model, save_checkpoint
+from grasp_bench.models.inference_copy import TransposedLinear
 from grasp_bench.models.prior import (
-    LatentPrior,
     MixturePrior,
     PriorConfig,
-    TransposedLinear,
     prior_path,
     save_prior,
 )
@@ -85,25 +84,6 @@ def test_any_leading_dimensions_give_what_rows_alone_give():
         together = prior.sample(state, goal, 5, draws, 0.7)
         alone = prior.sample(state[1, 2], goal[1, 2], 5, draws[1, 2], 0.7)
     torch.testing.assert_close(together[1, 2], alone)
-
-
-def test_latents_are_read_by_the_models_summary_and_a_spread_goal_once():
-    torch.manual_seed(0)
-    mixture = MixturePrior(PriorConfig(3, ACTION, width=16, blocks=1))
-    read = []
-
-    def summary(latents):
-        read.append(latents.shape)
-        return latents[..., :3]
-
-    prior = LatentPrior(mixture, summary)
-    state, goal = torch.randn(2, 6, LATENT), torch.randn(2, 1, LATENT).expand(2, 6, LATENT)
-    draws = torch.randn(2, 6, prior.draws)
-    with torch.no_grad():
-        actions = prior.sample(state, goal, 3, draws, 1.0)
-        alone = mixture.sample(state[..., :3], goal[..., :3], 3, draws, 1.0)
-    torch.testing.assert_close(actions, alone)
-    assert read == [(2, 1, LATENT), (2, 6, LATENT)]
 
 
 def test_a_checkpoint_loads_with_its_prior_whose_weights_are_no_part_of_the_model(checkpoint):

@@ -7,12 +7,17 @@ import torch
 from grasp_bench.core.errors import UserError
 from grasp_bench.core.noise import NoiseStreams
 from grasp_bench.core.types import Problem
-from grasp_bench.models import PatchConfig, PatchWorldModel
+from grasp_bench.models.dino_wm import DinoWM, DinoWMConfig
 from grasp_bench.planners import LatCoGN
 from grasp_bench.planners._numerics import path_least_squares
 from grasp_bench.planners._numerics.block_cholesky import solve
 from grasp_bench.planners._numerics.path_least_squares import jacobians, linearised, metric_weights
 from grasp_bench.planners.latco_gn import ascended
+
+GRID = DinoWMConfig(
+    side=2, features=6, action_embedding=4, proprio_embedding=2, depth=1, heads=2, head_width=4,
+    hidden=8, image_size=16, encoder_size=16, encoder_width=8, encoder_blocks=1,
+)  # fmt: skip
 
 
 def normal(*shape, seed=0):
@@ -116,13 +121,11 @@ def test_actions_end_within_their_limits(make_problem, run):
 
 def test_it_plans_in_a_grid_of_tokens(run):
     torch.manual_seed(0)
-    model = PatchWorldModel(PatchConfig(channels=1, token_width=8, width=8, blocks=1)).eval()
-    torch.nn.init.normal_(model.predictor.dynamics.leave[-1].weight)
-    size = model.latent_shape[0]
-    problem = Problem(model, *normal(2, 2, size).float(), steps=3)
+    model = DinoWM(GRID).eval()
+    problem = Problem(model, *normal(2, 2, *model.latent_shape).float(), steps=3)
     shown = run(LatCoGN(iterations=10), problem, upto=10)
     assert (torch.stack([c.cost for c in shown]).amin(0) < shown[0].cost).all()
-    assert shown[-1].virtual_states.shape == (2, 2, size)
+    assert shown[-1].virtual_states.shape == (2, 2, *model.latent_shape)
 
 
 def test_a_problem_that_cannot_be_solved_stands_still_by_itself(make_problem, run):

@@ -1,1 +1,1 @@
-"""Trains the patch and the pose model: tokens by masked prediction, poses from tokens."""
+"""Trains the pose model: tokens by masked prediction, poses from tokens, then their dynamics."""

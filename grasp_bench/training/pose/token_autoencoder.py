@@ -2,7 +2,7 @@
 
 A first autoencoder passes tokens through a code of a place and some free numbers. The free
 numbers then hold the block's orientation along a bent curve, from which `orientation` recovers
-a direction. With that direction as a hint at first, the predictor's own reader and drawer learn
+a direction. With that direction as a hint at first, the pose model's own reader and drawer learn
 to pass tokens through a place and a direction alone. Without a hint the direction stays fixed.
 """
 
@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from grasp_bench.core.files import write_atomically
 from grasp_bench.models.latent import PROPRIO_DIM
-from grasp_bench.models.patch import PatchWorldModel
-from grasp_bench.models.redraw import TokenDrawer, TokenReader
+from grasp_bench.models.pose import PoseWorldModel
+from grasp_bench.models.token_codes import TokenDrawer, TokenReader
 from grasp_bench.training.dynamics import LatentEpisodes
 from grasp_bench.training.loop import LossFunction
 from grasp_bench.training.pose.orientation import directions
+from grasp_bench.training.pose.token_model import TokenModel
 
 # Largest standard deviation of the noise on tokens that are read, in units of standardised
 # tokens. The reader must also read what the drawer draws.
-NOISE = 0.3
+_NOISE = 0.3
 _SURE = 0.5  # hints count where the neighbours agree at least this much
 _READ_EPISODES = 100
 
@@ -37,24 +38,22 @@ class TokenAutoencoder(nn.Module):
         self.reader, self.drawer = reader, drawer
 
 
-def scene_autoencoder(model: PatchWorldModel, free: int) -> TokenAutoencoder:
+def scene_autoencoder(model: PoseWorldModel, free: int) -> TokenAutoencoder:
     """Returns an untrained autoencoder of codes with a place and `free` further numbers."""
-    grid, _, channels = model.grid_shape
-    shape = (grid, channels, free, model.config.token_width)
+    shape = (model.config.grid, model.config.channels, free, model.config.token_width)
     return TokenAutoencoder(TokenReader(*shape), TokenDrawer(*shape)).to(model.visual_mean.device)
 
 
-def pose_autoencoder(model: PatchWorldModel, scene: TokenAutoencoder) -> TokenAutoencoder:
-    """Returns the predictor's reader and drawer; the reader starts from the scene's weights."""
-    reader = model.predictor.reader
+def pose_autoencoder(model: PoseWorldModel, scene: TokenAutoencoder) -> TokenAutoencoder:
+    """Returns the model's reader and drawer; the reader starts from the scene's weights."""
     for part in ("look", "vote", "attention"):
-        getattr(reader, part).load_state_dict(getattr(scene.reader, part).state_dict())
-    return TokenAutoencoder(reader, model.predictor.drawer)
+        getattr(model.reader, part).load_state_dict(getattr(scene.reader, part).state_dict())
+    return TokenAutoencoder(model.reader, model.drawer)
 
 
 def hints(
     scene: TokenAutoencoder,
-    model: PatchWorldModel,
+    model: TokenModel,
     episodes: LatentEpisodes,
     landmarks: int,
     cache: Path,
@@ -75,24 +74,19 @@ def hints(
 
 def redraw_loss(
     autoencoder: TokenAutoencoder,
-    model: PatchWorldModel,
+    model: TokenModel,
     episodes: LatentEpisodes,
     batch: int,
-    noise: float = 0.0,
     agreement: float = 0.0,
     hinted: Tensor | None = None,
 ) -> LossFunction:
     """Returns the squared error of tokens that are drawn from the codes of noisy tokens.
-
-    In a rollout the reader sees drawn tokens only, so it must read the code that the drawer was
-    given.
 
     Args:
         autoencoder: the part that learns.
         model: standardises tokens.
         episodes: tokens to draw batches from.
         batch: frames a step.
-        noise: largest standard deviation of the noise on the tokens.
         agreement: weight of the squared error of the codes read from the drawn tokens.
         hinted: [N, M + 1, 2] directions whose squared error is added; zero for none.
     """
@@ -104,7 +98,7 @@ def redraw_loss(
         frame = torch.randint(frames, (batch,), generator=generator)
         latents = episodes.latents(model, episode, frame)
         tokens, proprio = latents[:, :-PROPRIO_DIM], latents[:, -PROPRIO_DIM:]
-        level = noise * torch.rand(batch, 1, generator=generator)
+        level = _NOISE * torch.rand(batch, 1, generator=generator)
         noisy = tokens + (level * torch.randn(tokens.shape, generator=generator)).to(tokens)
         code = autoencoder.reader(noisy)
         redrawn = autoencoder.drawer(code, proprio[:, :2])
@@ -124,7 +118,7 @@ def redraw_loss(
 
 
 @torch.no_grad()
-def codes(reader: TokenReader, model: PatchWorldModel, tokens: LatentEpisodes) -> LatentEpisodes:
+def codes(reader: TokenReader, model: TokenModel, tokens: LatentEpisodes) -> LatentEpisodes:
     """Replaces the tokens of episodes by the codes that a reader reads from them."""
     parts = []
     for rows in torch.split(torch.arange(len(tokens.features)), _READ_EPISODES):
