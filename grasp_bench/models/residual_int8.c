@@ -9,18 +9,48 @@
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
 
+
 typedef struct {
     const int8_t *mixing;   /* blocks times widen and narrow, panels [in / 4, COLUMNS, 4] */
     const float *units;     /* blocks times [2, width]: what one unit of a weight is worth */
     const int32_t *offsets; /* the same: 128 times the sum of an output's weights */
 } Rounded;
 
+/* Normalises a row; returns the largest magnitude of the result. */
+static float quick_norm(const float *x, float *y, const float *affine, int64_t n, float epsilon) {
+    __m512 sum = _mm512_setzero_ps(), square = sum, largest = sum;
+    for (int64_t i = 0; i < n; i += LANES) sum = _mm512_add_ps(sum, _mm512_loadu_ps(x + i));
+    const vec mean = (vec){0} + _mm512_reduce_add_ps(sum) / n;
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vec centred = *(const vec *)(x + i) - mean;
+        square = _mm512_fmadd_ps((__m512)centred, (__m512)centred, square);
+    }
+    const float inverse = 1.0f / root(_mm512_reduce_add_ps(square) / n + epsilon);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vec scaled = (*(const vec *)(x + i) - mean) * inverse * *(const vec *)(affine + i) +
+                           *(const vec *)(affine + n + i);
+        largest = _mm512_max_ps(largest, _mm512_abs_ps((__m512)scaled));
+        *(vec *)(y + i) = scaled;
+    }
+    return _mm512_reduce_max_ps(largest);
+}
+
+/* Replaces a row by its SiLU, with a reciprocal of 14 bits and a step of Newton's in place of the
+   division; returns the largest magnitude. */
+static float quick_silu(float *x, int64_t n) {
+    __m512 largest = _mm512_setzero_ps();
+    for (int64_t i = 0; i < n; i += LANES) {
+        vec *target = (vec *)(x + i);
+        const vec v = *target, divisor = 1.0f + exp_of_minus(v);
+        const vec inverse = (vec)_mm512_rcp14_ps((__m512)divisor);
+        *target = v * inverse * (2.0f - divisor * inverse);
+        largest = _mm512_max_ps(largest, _mm512_abs_ps((__m512)*target));
+    }
+    return _mm512_reduce_max_ps(largest);
+}
+
 /* Rounds a row to bytes q + 128; returns what one unit is worth. */
-static float round_row(const float *x, uint8_t *q, int64_t n) {
-    __m512 most = _mm512_setzero_ps();
-    for (int64_t i = 0; i < n; i += LANES)
-        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
-    const float largest = _mm512_reduce_max_ps(most);
+static float round_row(const float *x, float largest, uint8_t *q, int64_t n) {
     const __m512 factor = _mm512_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
     const __m512i middle = _mm512_set1_epi32(128);
     for (int64_t i = 0; i < n; i += LANES) {
@@ -29,15 +59,6 @@ static float round_row(const float *x, uint8_t *q, int64_t n) {
                          _mm512_cvtepi32_epi8(_mm512_add_epi32(whole, middle)));
     }
     return largest / 127.0f;
-}
-
-/* y = SiLU(x) with a reciprocal of 14 bits and a step of Newton's in place of the division. */
-static void quick_silu(const float *x, float *y, int64_t n) {
-    for (int64_t i = 0; i < n; i += LANES) {
-        const vec v = *(const vec *)(x + i), divisor = 1.0f + exp_of_minus(v);
-        const vec inverse = (vec)_mm512_rcp14_ps((__m512)divisor);
-        *(vec *)(y + i) = v * inverse * (2.0f - divisor * inverse);
-    }
 }
 
 /* Adds products of bytes, four by four. GCC copies the sums when told so by its intrinsic. */
@@ -105,7 +126,7 @@ void rounded_forward(const Network *net, const Rounded *rounded, int64_t rows, c
     const int64_t D = net->latent, A = net->action, W = net->width, out = padded(D);
     const int64_t group = rows < GROUP ? rows : GROUP;
     float *hidden = scratch, *normed = hidden + group * W, *middle = normed + group * W;
-    float *units = middle + group * W, kept[2];
+    float *units = middle + group * W;
     uint8_t *bytes = (uint8_t *)(units + group);
     for (int64_t first = 0; first < rows; first += GROUP) {
         const int64_t n = rows - first < GROUP ? rows - first : GROUP;
@@ -118,18 +139,19 @@ void rounded_forward(const Network *net, const Rounded *rounded, int64_t rows, c
             const float *affine = net->norms + 2 * k * W, *bias = net->biases + W + 2 * k * W;
             const int last = k == net->blocks;
             for (int64_t r = 0; r < n; r++) {
-                norm(hidden + r * W, normed + r * W, kept, affine, W, net->epsilon);
-                if (!last) units[r] = round_row(normed + r * W, bytes + r * W, W);
+                const float largest =
+                    quick_norm(hidden + r * W, normed + r * W, affine, W, net->epsilon);
+                if (!last) units[r] = round_row(normed + r * W, largest, bytes + r * W, W);
             }
             if (last) break;
             rounded_product(rounded, 2 * k, bias, bytes, units, W, middle, n, 0);
             for (int64_t r = 0; r < n; r++) {
-                quick_silu(middle + r * W, middle + r * W, W);
-                units[r] = round_row(middle + r * W, bytes + r * W, W);
+                const float largest = quick_silu(middle + r * W, W);
+                units[r] = round_row(middle + r * W, largest, bytes + r * W, W);
             }
             rounded_product(rounded, 2 * k + 1, bias + W, bytes, units, W, hidden, n, 1);
         }
-        for (int64_t r = 0; r < n; r++) silu(normed + r * W, normed + r * W, W);
+        for (int64_t r = 0; r < n; r++) quick_silu(normed + r * W, W);
         product(net->leave, net->biases + W + 2 * net->blocks * W, normed, W, W, middle, out, D, n,
                 0);
         for (int64_t r = 0; r < n; r++)
