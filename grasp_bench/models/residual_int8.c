@@ -9,7 +9,6 @@
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
 
-
 typedef struct {
     const int8_t *mixing;   /* blocks times widen and narrow, panels [in / 4, COLUMNS, 4] */
     const float *units;     /* blocks times [2, width]: what one unit of a weight is worth */
