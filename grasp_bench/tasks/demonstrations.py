@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -28,6 +28,7 @@ from grasp_bench.envs.pusht.demonstrator import Style, demonstrate
 
 SHARD_EPISODES = 500
 _DESCRIPTION_FILE = "dataset.json"
+_SHARDS = ("split", "steps", "shard_episodes", "episodes")  # how it is kept
 
 # Shares of episodes, by style. Planners ask a model about actions that the plain style never
 # takes, so the training data holds noisier ones, too. Tasks are made with the plain style.
@@ -45,10 +46,12 @@ class Demonstrations:
     Attributes:
         states: [N, L + 1, 7] float32.
         actions: [N, L, 2] float32, in units of 100 px.
+        origin: of a recording's, which one and what was made of it; plain JSON.
     """
 
     states: np.ndarray
     actions: np.ndarray
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all numbers."""
@@ -167,6 +170,7 @@ def load_demonstrations(
     return Demonstrations(
         np.concatenate([shard.states for shard in read])[:wanted],
         np.concatenate([shard.actions for shard in read])[:wanted],
+        {key: value for key, value in description.items() if key not in _SHARDS},
     )
 
 

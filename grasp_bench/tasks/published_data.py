@@ -25,6 +25,7 @@ class PublishedRecording:
         store: name of the folder in the zip that is the recording.
         left_out: folders of the store that are not needed.
         sha256: `Recording.sha256` that must come out.
+        licence: its name, and who gives it.
     """
 
     url: str
@@ -32,6 +33,7 @@ class PublishedRecording:
     store: str
     left_out: tuple[str, ...]
     sha256: str
+    licence: str
 
     @property
     def path(self) -> Path:
@@ -46,8 +48,14 @@ PUBLISHED: dict[str, PublishedRecording] = {
         store="pusht_cchi_v7_replay.zarr",
         left_out=("data/img",),
         sha256=HUMAN_RECORDING_SHA256,
+        licence="MIT, (c) 2023 Columbia Artificial Intelligence and Robotics Lab",
     )
 }
+
+
+def licence_of(sha256: str) -> str | None:
+    """Returns the licence of the published recording with this `Recording.sha256`, if known."""
+    return next((known.licence for known in PUBLISHED.values() if known.sha256 == sha256), None)
 
 
 def fetch_recording(

@@ -22,6 +22,7 @@ from grasp_bench.models.dino_wm import DinoWM
 from grasp_bench.models.latent import LatentWorldModel
 from grasp_bench.models.loading import find_device
 from grasp_bench.tasks.demonstrations import Demonstrations, load_demonstrations
+from grasp_bench.tasks.published_data import licence_of
 from grasp_bench.training.dynamics import (
     LatentEpisodes,
     dynamics_loss,
@@ -96,10 +97,14 @@ class TrainingRun:
 
     def facts(self, command: str) -> dict[str, Any]:
         """Returns what the card of whatever was trained says of the run."""
+        origin, source = dict(self.data.origin), self.data.origin.get("source")
+        if isinstance(source, dict) and (licence := licence_of(str(source.get("sha256")))):
+            origin["licence"] = licence
         return {
             "command": command,
             "recipe": asdict(self.settings),
             "data": {
+                **origin,
                 "episodes": len(self.data.states),
                 "steps": self.data.actions.shape[1],
                 "split": "train",

@@ -102,6 +102,8 @@ def test_training_and_held_out_data_share_no_episode_with_each_other_or_the_eval
 def test_noisy_replays_are_what_the_simulator_did(recording, tmp_path):
     made = collect_replays(tmp_path / "d", recording, "train", 40, 2, 0.3, all_episodes=True)
     data = load_demonstrations(tmp_path / "d", "train")
+    assert (data.origin["made_by"], data.origin["copies"]) == ("replays", 2)
+    assert data.origin["source"]["sha256"] == recording.sha256
     assert made.pieces == len(data.actions) == 2 * 15
     assert np.abs(data.actions).max() <= 1
     first = split_episodes(6, "all")[0]

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,11 +12,13 @@ from grasp_bench.envs.pusht import PUSHT
 from grasp_bench.models import load_model
 from grasp_bench.models.card import read_card
 from grasp_bench.models.dino_wm import DinoWM
-from grasp_bench.tasks.demonstrations import collect, load_demonstrations
+from grasp_bench.tasks.demonstrations import Demonstrations, collect, load_demonstrations
+from grasp_bench.tasks.known_sets import HUMAN_RECORDING_SHA256
 from grasp_bench.training import catalogue
 from grasp_bench.training.catalogue import get_recipe
 from grasp_bench.training.loop import Schedule, train
 from grasp_bench.training.pipeline import train_world_model
+from grasp_bench.training.training_run import TrainingRun
 
 
 def short(recipe, **steps):
@@ -175,6 +178,24 @@ def test_a_pose_model_learns_in_stages_and_a_finished_run_gives_it_again(dataset
     assert (model.token_std != 1.0).all()
     again = train_world_model(recipe, *folders, tmp_path / "again.safetensors", "a test")
     assert again["sha256"] == card["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("source", "licence"),
+    [
+        ({"sha256": HUMAN_RECORDING_SHA256}, "MIT"),
+        ({"sha256": "0"}, ""),
+        ("no object", ""),
+        (None, ""),
+    ],
+)
+def test_a_card_says_what_the_data_was_made_of_and_its_licence(tmp_path, source, licence):
+    none = np.zeros((1, 6, 7)), np.zeros((1, 5, 2))
+    data = Demonstrations(*none, {"made_by": "replays", "source": source})
+    run = TrainingRun(get_recipe("smoke"), data, tmp_path, torch.device("cpu"))
+    said = run.facts("train")["data"]
+    assert (said["made_by"], said["source"], said["episodes"]) == ("replays", source, 1)
+    assert said.get("licence", "").partition(",")[0] == licence
 
 
 def test_bad_input_to_training_is_a_sentence_and_exit_code_2(grasp_bench, tmp_path, capsys):
