@@ -43,3 +43,17 @@ def test_its_pictures_look_like_the_simulators(loaded):
     white = torch.full_like(drawn, 255.0)
     error = (drawn - observation.pixels).square().mean()
     assert error < 0.3 * (white - observation.pixels).square().mean()
+
+
+def test_the_small_dino_wm_knows_one_step_and_its_card_names_the_data():
+    loaded, tasks = load_model("pusht-dino-wm-small"), load_tasks("tune", 20, 40).tasks
+    assert loaded.card["data"]["licence"].startswith("MIT")
+    assert loaded.card["held_out"]["probes"]["tokens"]["block_px_rmse"] < 15
+    model = loaded.model
+    starts = np.stack([task.start_state for task in tasks])
+    actions = np.stack([task.demo_actions for task in tasks])
+    states = simulate(starts, actions)
+    start, end = (model.encode(PUSHT.observe(s, model.view)) for s in (starts, states[:, 5]))
+    chunks = model.normalise_actions(torch.from_numpy(actions).float())
+    predicted = rollout(model, start, chunks[:, :1])[:, 0]
+    assert model.distance(predicted, end).median() < 0.5 * model.distance(start, end).median()
