@@ -30,11 +30,11 @@ def _choose_in_bfloat16(model: Varied) -> None:
 
 
 def _choose_in_int8(model: Varied) -> None:
-    predictor = getattr(model, "predictor", None)
+    rough = deepcopy(model)
+    predictor = getattr(rough, "predictor", None)
     if not isinstance(predictor, ResidualPredictor):
         raise UserError(f"'@int8-samples' is a variant of compact and pose, not of {model.kind}")
-    rough = deepcopy(model)
-    rough.predictor = Int8Residual(deepcopy(predictor))
+    rough.predictor = Int8Residual(predictor)
     model.rough = rough
 
 

@@ -7,15 +7,9 @@ from grasp_bench.core import compiler
 from grasp_bench.models.compiled_residual import CompiledLayers, compiled_step
 from grasp_bench.models.residual import ResidualPredictor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LATENT, ACTION = 14, 10
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(blocks=2, width=64, latent=LATENT):

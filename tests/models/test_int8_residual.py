@@ -6,15 +6,9 @@ import torch
 from grasp_bench.models.int8_residual import Int8Kernel, Int8Linear, Int8Residual
 from grasp_bench.models.residual import ResidualPredictor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LATENT, ACTION = 14, 10
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(blocks=2, width=64, latent=LATENT):
